@@ -1,0 +1,1 @@
+//! tgmesh-telegram-sim
