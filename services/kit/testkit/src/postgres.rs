@@ -249,22 +249,28 @@ impl Server {
         }
         std::fs::create_dir(&half).with_context(|| format!("couldn't make {}", half.display()))?;
         self.owner.give(&half)?;
+        // A pipe would be the parent's own and closed to another user.
+        let told = self.dir.join("postgres.initdb");
+        let _ = std::fs::remove_file(&told);
+        keep(&told, &self.password)?;
+        self.owner.give(&told)?;
         let mut initdb = self.owner.command(&self.bin.join("initdb"));
-        initdb.arg("-D").arg(&half);
-        initdb.args(["-U", USER, "--pwfile=/dev/stdin", "--auth=scram-sha-256"]);
-        initdb.args(["--no-locale", "-E", "UTF8", "--no-instructions"]);
+        initdb.arg("-D").arg(&half).arg("--pwfile").arg(&told);
+        initdb.args([
+            "-U",
+            USER,
+            "--auth=scram-sha-256",
+            "--no-locale",
+            "-E",
+            "UTF8",
+            "--no-instructions",
+        ]);
         if !self.durable {
             initdb.arg("--no-sync");
         }
-        initdb
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = initdb.spawn().context("couldn't start initdb")?;
-        if let Some(mut stdin) = child.stdin.take() {
-            writeln!(stdin, "{}", self.password).context("couldn't tell initdb the password")?;
-        }
-        let output = child.wait_with_output().context("couldn't wait for initdb")?;
+        let output = initdb.stdin(Stdio::null()).output().context("couldn't start initdb");
+        let _ = std::fs::remove_file(&told);
+        let output = output?;
         if !output.status.success() {
             bail!("initdb failed: {}", String::from_utf8_lossy(&output.stderr).trim());
         }
@@ -319,13 +325,14 @@ fn password(path: &Path) -> Result<String> {
         return Ok(text.trim().to_owned());
     }
     let password = format!("{:032x}", rand::random::<u128>());
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| format!("couldn't write {}", path.display()))?;
-    file.write_all(password.as_bytes())
-        .with_context(|| format!("couldn't write {}", path.display()))?;
+    keep(path, &password)?;
     Ok(password)
+}
+
+/// Writes a secret into a new file that its owner alone may read.
+fn keep(path: &Path, secret: &str) -> Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.write(true).create_new(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(secret.as_bytes()))
+        .with_context(|| format!("couldn't write {}", path.display()))
 }
