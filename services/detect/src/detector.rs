@@ -1,24 +1,174 @@
 //! The order of the steps.
 
-use crate::{Find, Input};
+use std::ops::Range;
+
+use crate::{
+    Button, Entity, EntityKind, Find, Input, Method, chains,
+    evidence::{Labels, Names},
+    families::{self, Seen},
+    gather::{Gather, Scene, Sighting},
+    links::{self, Told},
+    scan,
+};
 
 /// Finds addresses. Built once, shared by reference, holds no state between messages.
-#[derive(Debug, Default)]
-pub struct Detector {}
+#[derive(Debug)]
+pub struct Detector {
+    names: Names,
+    labels: Labels,
+}
+
+impl Default for Detector {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Detector {
     /// A detector with the built-in tables.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            names: Names::new(),
+            labels: Labels::new(),
+        }
     }
 
-    /// Appends the addresses of `input` to `out`, each once, in the order of their first sighting.
+    /// Appends the addresses of `input` to `out`, each once, in the order of their first sighting:
+    /// text, hidden links, buttons, previews.
     ///
     /// Allocates nothing when nothing is found. Takes any text, of any length, in time that grows
     /// with the length alone.
-    #[expect(clippy::unused_self, reason = "the tables will live in it")]
     pub fn find(&self, input: &Input<'_>, out: &mut Vec<Find>) {
-        let _ = (input, out);
+        let prior = input.prior.and_then(chains::by_name);
+        let mut gather = Gather::new(Scene::new(input.text, &self.names, &self.labels, prior), out);
+        read_text(input.text, &mut |seen, told, span| {
+            let method = if told.is_some() { Method::Link } else { Method::Plain };
+            gather.add(Sighting {
+                raw: &input.text[span.clone()],
+                at: span.clone(),
+                span: Some(span),
+                seen,
+                told,
+                method,
+                steps: &[],
+            });
+        });
+        for entity in input.entities {
+            if let (EntityKind::TextUrl, Some(url)) = (entity.kind, entity.url) {
+                links::read(url, &mut |seen, told| {
+                    let at = place(input.text, entity);
+                    gather.add(Sighting {
+                        raw: raw_of(url, &seen),
+                        at,
+                        span: None,
+                        seen,
+                        told: Some(told),
+                        method: Method::Entity,
+                        steps: &[],
+                    });
+                });
+            }
+        }
+        let end = input.text.len()..input.text.len();
+        for button in input.buttons {
+            let (text, is_url) = match button {
+                Button::Url(url) => (*url, true),
+                Button::Copy(text) => (*text, false),
+            };
+            let mut add = |seen: Seen, told| {
+                gather.add(Sighting {
+                    raw: raw_of(text, &seen),
+                    at: end.clone(),
+                    span: None,
+                    seen,
+                    told,
+                    method: Method::Button,
+                    steps: &[],
+                });
+            };
+            if is_url {
+                links::read(text, &mut |seen, told| add(seen, Some(told)));
+            } else {
+                read_text(text, &mut |seen, told, _| add(seen, told));
+            }
+        }
+        for link in input.links {
+            links::read(link, &mut |seen, told| {
+                gather.add(Sighting {
+                    raw: raw_of(link, &seen),
+                    at: end.clone(),
+                    span: None,
+                    seen,
+                    told: Some(told),
+                    method: Method::Link,
+                    steps: &[],
+                });
+            });
+        }
+    }
+}
+
+/// Every address of a text as it stands, with what its link tells if it stands in one, and where
+/// it stands.
+fn read_text(text: &str, found: &mut dyn FnMut(Seen, Option<Told>, Range<usize>)) {
+    let mut word = 0..0;
+    for run in scan::runs(text) {
+        if run.range.start >= word.end {
+            word = links::word_around(text, run.range.start);
+            if links::is_link(&text[word.clone()]) {
+                let start = word.start;
+                links::read(&text[word.clone()], &mut |seen, told| {
+                    let span = start + seen.span.start..start + seen.span.end;
+                    found(seen, Some(told), span);
+                });
+                continue;
+            }
+        } else if links::is_link(&text[word.clone()]) {
+            continue;
+        }
+        families::look(&run, &mut |seen| {
+            let span = seen.span.clone();
+            found(seen, None, span);
+        });
+    }
+}
+
+fn raw_of<'a>(text: &'a str, seen: &Seen) -> &'a str {
+    &text[seen.span.clone()]
+}
+
+/// Where an entity stands, in bytes; the end of the text when it stands nowhere.
+fn place(text: &str, entity: &Entity<'_>) -> Range<usize> {
+    let mut units = 0;
+    let mut start = None;
+    for (at, c) in text.char_indices() {
+        if units >= entity.offset && start.is_none() {
+            start = Some(at);
+        }
+        if units >= entity.offset.saturating_add(entity.length) {
+            return start.unwrap_or(at)..at;
+        }
+        units += c.len_utf16();
+    }
+    start.unwrap_or(text.len())..text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entities_are_placed_by_utf16() {
+        let text = "🔥 нет BUY";
+        let entity = |offset, length| Entity {
+            kind: EntityKind::TextUrl,
+            offset,
+            length,
+            url: None,
+        };
+        assert_eq!(&text[place(text, &entity(7, 3))], "BUY");
+        assert_eq!(&text[place(text, &entity(3, 3))], "нет");
+        assert_eq!(place(text, &entity(usize::MAX, usize::MAX)), text.len()..text.len());
     }
 }

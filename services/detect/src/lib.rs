@@ -7,11 +7,22 @@
 //! let mut finds = Vec::new();
 //! detector.find(&Input { text: "gm frens, wen moon", ..Input::default() }, &mut finds);
 //! assert!(finds.is_empty());
+//!
+//! let text = "new on #Base: 0x5597Ce42b315F29e42071d231dcd0158DA35B77b";
+//! detector.find(&Input { text, ..Input::default() }, &mut finds);
+//! assert_eq!(finds[0].chain, Some("base"));
+//! assert_eq!(finds[0].evidence, ["eip55", "word:base"]);
 //! ```
 
+mod chains;
 mod detector;
+mod evidence;
+mod families;
 mod find;
+mod gather;
 mod input;
+mod links;
+mod scan;
 
 pub use detector::Detector;
 pub use find::{Family, Find, Method, Role};

@@ -1,0 +1,198 @@
+//! Sightings become finds: chain, role and confidence are settled, and an address that was seen
+//! twice is told once.
+
+use std::{cell::OnceCell, ops::Range};
+
+use crate::{
+    Family, Find, Method, Role,
+    chains::Chain,
+    evidence::{Clue, ENOUGH, Label, Labels, Mention, Names, confidence, nearest},
+    families::{Proof, Seen},
+    links::Told,
+};
+
+/// An address where it was seen.
+#[derive(Debug)]
+pub(crate) struct Sighting<'a> {
+    pub(crate) seen: Seen,
+    /// As written.
+    pub(crate) raw: &'a str,
+    /// Where words about it stand: its own place in the scene's text, or that of the words that
+    /// hide it.
+    pub(crate) at: Range<usize>,
+    /// Its place in the caller's text.
+    pub(crate) span: Option<Range<usize>>,
+    /// What its link tells.
+    pub(crate) told: Option<Told>,
+    pub(crate) method: Method,
+    /// The disguises that were taken off to see it.
+    pub(crate) steps: &'a [&'static str],
+}
+
+/// The text that addresses stand in, for questions about their surroundings. Read only when an
+/// address asks.
+#[derive(Debug)]
+pub(crate) struct Scene<'a> {
+    text: &'a str,
+    names: &'a Names,
+    labels: &'a Labels,
+    prior: Option<&'static Chain>,
+    mentions: OnceCell<Vec<Mention>>,
+}
+
+impl<'a> Scene<'a> {
+    pub(crate) fn new(text: &'a str, names: &'a Names, labels: &'a Labels, prior: Option<&'static Chain>) -> Self {
+        Self {
+            text,
+            names,
+            labels,
+            prior,
+            mentions: OnceCell::new(),
+        }
+    }
+
+    fn nearest(&self, at: &Range<usize>, families: &[Family]) -> Option<&'static Chain> {
+        let mentions = self.mentions.get_or_init(|| self.names.read(self.text));
+        nearest(mentions, at, families).map(|mention| mention.chain)
+    }
+}
+
+/// Collects the finds of one message.
+#[derive(Debug)]
+pub(crate) struct Gather<'a, 'o> {
+    scene: Scene<'a>,
+    out: &'o mut Vec<Find>,
+    /// Where this message's finds begin.
+    first: usize,
+}
+
+impl<'a, 'o> Gather<'a, 'o> {
+    pub(crate) fn new(scene: Scene<'a>, out: &'o mut Vec<Find>) -> Self {
+        let first = out.len();
+        Self { scene, out, first }
+    }
+
+    /// Settles what one sighting is, and adds it or joins it to what is known of the address.
+    pub(crate) fn add(&mut self, sighting: Sighting<'_>) {
+        let Some(find) = self.settle(sighting) else { return };
+        let known = self.out[self.first..].iter_mut().find(|known| {
+            known.family == find.family
+                && known.address == find.address
+                && (known.coin_type == find.coin_type || known.coin_type.is_none() || find.coin_type.is_none())
+        });
+        match known {
+            Some(known) => join(known, find),
+            None => self.out.push(find),
+        }
+    }
+
+    fn settle(&self, sighting: Sighting<'_>) -> Option<Find> {
+        let Sighting {
+            seen,
+            raw,
+            at,
+            span,
+            told,
+            method,
+            steps,
+        } = sighting;
+        let mut clues = Vec::with_capacity(4);
+        let told_family = told.as_ref().and_then(|told| told.family);
+        let word = self.scene.nearest(&at, seen.families);
+        let prior = self.scene.prior.filter(|prior| seen.families.contains(&prior.family));
+        let family = match seen.families {
+            [family] => *family,
+            // 64 hex digits are a hash as long as nothing names a chain they belong to.
+            _ => told_family
+                .or(word.map(|chain| chain.family))
+                .or(prior.map(|chain| chain.family))?,
+        };
+        if let Some(told) = &told {
+            clues.push(told.clue.clone());
+        }
+        clues.push(Clue::Form(seen.proof));
+        let mut chain = told.as_ref().and_then(|told| told.chain).or(family.only_chain());
+        if let Some(word) = word {
+            clues.push(Clue::Word(word.name));
+            chain = chain.or(Some(word.name));
+        } else if let (None, Some(prior)) = (chain, prior) {
+            clues.push(Clue::Prior(prior.name));
+            chain = Some(prior.name);
+        }
+        if chain.is_none() {
+            clues.push(Clue::PriorUnknown);
+        }
+        let mut role = told.as_ref().map_or(Role::Unknown, |told| told.role);
+        if told.is_none() && method != Method::Button {
+            match self.scene.labels.before(self.scene.text, &at) {
+                Some(Label::Role(named)) => {
+                    role = named;
+                    clues.push(Clue::Label(named));
+                }
+                Some(Label::NoAddress) => clues.push(Clue::NoAddress),
+                None => {}
+            }
+        }
+        if role == Role::Unknown || role == Role::Pool {
+            // Launchpads grind suffixes into mints only, and a type is a coin's.
+            if matches!(seen.proof, Proof::Base58Suffix(_)) || seen.coin_type.is_some() {
+                role = Role::Token;
+            }
+        }
+        clues.extend(steps.iter().map(|step| Clue::Step(step)));
+        let confidence = confidence(&clues);
+        (confidence >= ENOUGH).then(|| Find {
+            family,
+            chain,
+            address: seen.address,
+            coin_type: seen.coin_type,
+            role,
+            method,
+            evidence: clues.iter().map(Clue::name).collect(),
+            confidence,
+            raw: raw.to_owned(),
+            span,
+        })
+    }
+}
+
+/// The same address seen again. What a reader sees comes before what is hidden, what a link says
+/// of chain and role before what words say; evidence adds up.
+fn join(known: &mut Find, new: Find) {
+    // A disguise that hides what also stands in the open adds nothing.
+    if new.method == Method::Deobfuscated && known.method != Method::Deobfuscated {
+        return;
+    }
+    let from_link = |find: &Find| find.evidence.iter().any(|evidence| evidence.starts_with("link:"));
+    if known.chain.is_none() || (new.chain.is_some() && from_link(&new) && !from_link(known)) {
+        known.chain = new.chain;
+    }
+    if known.role == Role::Unknown || (known.role == Role::Pool && new.role == Role::Token) {
+        known.role = new.role;
+    }
+    known.coin_type = known.coin_type.take().or(new.coin_type);
+    if rank(new.method) < rank(known.method) {
+        known.method = new.method;
+        known.raw = new.raw;
+        known.span = new.span;
+    }
+    for evidence in new.evidence {
+        if !known.evidence.contains(&evidence) {
+            known.evidence.push(evidence);
+        }
+    }
+    if known.chain.is_some() {
+        known.evidence.retain(|evidence| evidence != "prior:unknown");
+    }
+    known.confidence = known.confidence.max(new.confidence);
+}
+
+fn rank(method: Method) -> u8 {
+    match method {
+        Method::Plain => 0,
+        Method::Link => 1,
+        Method::Entity => 2,
+        Method::Button => 3,
+        Method::Deobfuscated => 4,
+    }
+}

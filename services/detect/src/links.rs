@@ -1,0 +1,300 @@
+//! Addresses in links: where a site puts them, and what it says by that.
+//!
+//! What a site is known for is one row of [`table`]. A link of any other site still counts, with
+//! less confidence, and pages of transactions and blocks never do.
+
+mod parts;
+mod table;
+
+use std::borrow::Cow;
+
+use crate::{
+    Family, Role,
+    chains::{self, Chain},
+    evidence::Clue,
+    families::{self, Proof, Seen},
+    scan,
+};
+use parts::Parts;
+
+pub(crate) use parts::{is_link, word_around};
+
+/// What a link tells about an address in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) clue: Clue,
+    pub(crate) role: Role,
+    /// From the site itself or a slug.
+    pub(crate) chain: Option<&'static str>,
+    /// The family of that chain.
+    pub(crate) family: Option<Family>,
+    /// It is what the link is about, not the coin it is paid with.
+    pub(crate) subject: bool,
+}
+
+/// Path segments whose page shows something that is no address.
+const NOT_ADDRESSES: [&str; 12] = [
+    "tx",
+    "txs",
+    "txn",
+    "txblock",
+    "transaction",
+    "transactions",
+    "block",
+    "blocks",
+    "userop",
+    "batch",
+    "nonce",
+    "hash",
+];
+
+/// Sites full of long ids, none of which is an address.
+const FOREIGN: [&str; 18] = [
+    "google.com",
+    "youtube.com",
+    "youtu.be",
+    "tiktok.com",
+    "instagram.com",
+    "facebook.com",
+    "reddit.com",
+    "spotify.com",
+    "notion.so",
+    "github.com",
+    "githubusercontent.com",
+    "dropbox.com",
+    "medium.com",
+    "npmjs.com",
+    "discord.com",
+    "discordapp.com",
+    "zoom.us",
+    "ipfs.io",
+];
+
+/// Coins that a swap link pays with.
+const QUOTES: [&str; 10] = [
+    "So11111111111111111111111111111111111111112",
+    "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v",
+    "Es9vMFrzaCERmJfrF4H2FYD4KCoNkY11McCe8BenwNYB",
+    "0xC02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2",
+    "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48",
+    "0xdAC17F958D2ee523a2206206994597C13D831ec7",
+    "0xbb4CdB9CBd36B01bD1cBaEBF2De08d9173bc095c",
+    "0x55d398326f99059fF775485246999027B3197955",
+    "0x4200000000000000000000000000000000000006",
+    "0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913",
+];
+
+/// Hands every address of `link` to `found`, with what the link tells about it.
+///
+/// The spans count in `link`, or are those of the whole link when percent signs had to be decoded.
+pub(crate) fn read(link: &str, found: &mut dyn FnMut(Seen, Told)) {
+    let decoded = percent_decoded(link);
+    let text: &str = &decoded;
+    let mut seen = Vec::new();
+    for run in scan::runs(text) {
+        families::look(&run, &mut |s| seen.push(s));
+    }
+    let mut told: Vec<_> = seen
+        .into_iter()
+        .filter_map(|mut seen| {
+            // The innermost link that holds the address: sharing and redirects wrap others.
+            let start = innermost(&text[..seen.span.start]);
+            let parts = Parts::of(&text[start..])?;
+            let told = tell(&parts, seen.span.start - start, &seen)?;
+            if matches!(decoded, Cow::Owned(_)) {
+                seen.span = 0..link.len();
+            }
+            Some((seen, told))
+        })
+        .collect();
+    // A swap link names two coins: what it is paid with is left out where the other one is there.
+    if told.iter().any(|(_, told)| told.subject) {
+        told.retain(|(_, told)| told.subject);
+    }
+    for (seen, told) in told {
+        found(seen, told);
+    }
+}
+
+fn tell(parts: &Parts<'_>, at: usize, seen: &Seen) -> Option<Told> {
+    if parts
+        .segments_before(at)
+        .any(|segment| NOT_ADDRESSES.iter().any(|no| segment.eq_ignore_ascii_case(no)))
+    {
+        return None;
+    }
+    let mut told = Told {
+        clue: Clue::OtherSite,
+        role: Role::Unknown,
+        chain: None,
+        family: None,
+        subject: !QUOTES.contains(&seen.address.as_str()),
+    };
+    for row in table::SITES.iter().filter(|row| parts.is_host(row.host)) {
+        let fixed = (!row.chain.is_empty()).then(|| chains::by_name(row.chain)).flatten();
+        if let Some(page) = parts.page(row.pattern, at) {
+            name_chain(&mut told, page.chain.and_then(chains::by_slug).or(fixed));
+            told.clue = Clue::Page(row.host);
+            told.role = page.role;
+            told.subject &= page.role != Role::Unknown || !page.pays;
+            return fits(told, seen);
+        }
+        if told.clue == Clue::OtherSite {
+            told.clue = Clue::Site(row.host);
+            name_chain(&mut told, fixed);
+        }
+    }
+    if told.chain.is_none() {
+        // Most sites put the chain into a segment or a `chain=` of their own.
+        let named = parts
+            .segments_before(at)
+            .chain(parts.value("chain"))
+            .chain(parts.value("chainId"))
+            .chain(parts.value("network"))
+            .find_map(chains::by_slug);
+        if told.clue != Clue::OtherSite || named.is_some_and(|chain| chain.slugs.iter().any(|slug| slug.len() > 2)) {
+            name_chain(&mut told, named);
+        }
+    }
+    if told.clue == Clue::OtherSite && FOREIGN.iter().any(|host| parts.is_host(host)) {
+        told.clue = Clue::ForeignSite;
+    }
+    fits(told, seen)
+}
+
+fn name_chain(told: &mut Told, chain: Option<&'static Chain>) {
+    if let Some(chain) = chain {
+        told.chain = Some(chain.name);
+        told.family = Some(chain.family);
+    }
+}
+
+/// A page of another chain says nothing about an address that has a checksum, and speaks against
+/// one that has only its form.
+fn fits(mut told: Told, seen: &Seen) -> Option<Told> {
+    if told.family.is_some_and(|family| !seen.families.contains(&family)) {
+        if matches!(seen.proof, Proof::Base58 | Proof::Base58Words | Proof::Hex32) {
+            return None;
+        }
+        told.chain = None;
+        told.family = None;
+    }
+    Some(told)
+}
+
+/// Where the last link in `text` begins.
+fn innermost(text: &str) -> usize {
+    let Some(colon) = text.rfind("://") else { return 0 };
+    let scheme = text[..colon]
+        .bytes()
+        .rev()
+        .take_while(u8::is_ascii_alphanumeric)
+        .count();
+    colon - scheme
+}
+
+/// Percent signs decoded, twice where a link was wrapped twice. Bytes that are no UTF-8 stay as
+/// they are.
+fn percent_decoded(link: &str) -> Cow<'_, str> {
+    let mut text = Cow::Borrowed(link);
+    for _ in 0..2 {
+        if !text.contains('%') {
+            break;
+        }
+        let mut bytes = Vec::with_capacity(text.len());
+        let mut rest = text.as_bytes();
+        while let Some((&byte, tail)) = rest.split_first() {
+            let hex = |i: usize| tail.get(i).and_then(|b| char::from(*b).to_digit(16));
+            if byte == b'%'
+                && let (Some(high), Some(low)) = (hex(0), hex(1))
+            {
+                bytes.push((high * 16 + low) as u8);
+                rest = &tail[2..];
+            } else {
+                bytes.push(byte);
+                rest = tail;
+            }
+        }
+        match String::from_utf8(bytes) {
+            Ok(decoded) if decoded != *text => text = Cow::Owned(decoded),
+            _ => break,
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINT: &str = "GGmEN2TvE3dgEVK2Je5qG5S34MeWSZA1Udj5xoKkpump";
+    const EVM: &str = "0x7420b4b9a0110cdc71fb720908340c03f9bc03ec";
+
+    fn one(link: &str) -> (String, Told) {
+        let mut all = Vec::new();
+        read(link, &mut |seen, told| all.push((seen.address, told)));
+        assert_eq!(all.len(), 1, "{link}: {all:?}");
+        all.remove(0)
+    }
+
+    fn none(link: &str) {
+        read(link, &mut |seen, told| panic!("{link}: {seen:?} {told:?}"));
+    }
+
+    #[test]
+    fn rows_tell_role_and_chain() {
+        let (_, told) = one(&format!("https://dexscreener.com/base/{EVM}"));
+        assert_eq!(
+            (told.clue, told.role, told.chain),
+            (Clue::Page("dexscreener.com"), Role::Pool, Some("base"))
+        );
+        let (_, told) = one(&format!("bscscan.com/token/{EVM}#balances"));
+        assert_eq!((told.role, told.chain), (Role::Token, Some("bsc")));
+        let (_, told) = one(&format!(
+            "https://neo.bullx.io/terminal?chainId=1399811149&address={MINT}&r=AB"
+        ));
+        assert_eq!((told.role, told.chain), (Role::Token, Some("solana")));
+        let (_, told) = one(&format!("https://t.me/BananaGunSniper_bot?start=snp_alphacalls_{EVM}"));
+        assert_eq!(told.clue, Clue::Page("t.me"));
+        let (_, told) = one(&format!("tg://resolve?domain=paris_trojanbot&start=d-vip-{MINT}"));
+        assert_eq!(told.clue, Clue::Page("tg:"));
+        let (_, told) = one(&format!("https://unheard.example/x/{MINT}"));
+        assert_eq!((told.clue, told.chain), (Clue::OtherSite, None));
+    }
+
+    #[test]
+    fn wrapped_links_are_unwrapped() {
+        let (address, told) = one(
+            "https://t.me/share/url?url=https%3A%2F%2Fwww.defined.fi%2Fbsc%2F0xf3edd4f14a018df4b6f02bf1b2cf17a8120519a2",
+        );
+        assert_eq!(
+            (address.as_str(), told.chain),
+            ("0xf3eDD4f14a018df4b6f02Bf1b2cF17A8120519A2", Some("bsc"))
+        );
+        let (address, _) = one(&format!(
+            "https://t.me/share/url?url=https%253A%252F%252Fsolscan.io%252Ftoken%252F{MINT}"
+        ));
+        assert_eq!(address, MINT);
+    }
+
+    #[test]
+    fn the_coin_paid_with_is_left_out() {
+        let sol = QUOTES[0];
+        assert_eq!(
+            one(&format!("https://raydium.io/swap/?inputMint={sol}&outputMint={MINT}")).0,
+            MINT
+        );
+        assert_eq!(
+            one(&format!("https://raydium.io/swap/?inputMint={MINT}&outputMint=sol")).0,
+            MINT
+        );
+        assert_eq!(one(&format!("https://jup.ag/swap/SOL-{MINT}")).0, MINT);
+    }
+
+    #[test]
+    fn other_pages_give_nothing() {
+        none("https://arbiscan.io/block/0x986d5bc7d1ebad7b6aa48b90d79ba2498e5e223dad50971c48f147ab6395bdd2");
+        none(&format!("https://solscan.io/tx/{MINT}"));
+        none(&format!("https://dexscreener.com/solana/{}", MINT.to_lowercase()));
+    }
+}
