@@ -1,0 +1,5 @@
+//! Tests of the contract's bytes: generated files, golden vectors, properties of the codec.
+
+mod generated;
+mod properties;
+mod samples;

@@ -1,0 +1,104 @@
+//! Whatever is written is read back, and no bytes make the decoder panic.
+
+use proptest::prelude::*;
+use tgmesh_proto::codec::{self, DecodeError, MAX_PAYLOAD_BYTES, MAX_TEXT_CHARS};
+use tgmesh_proto::frame::{ClientFrame, ServerFrame};
+
+use crate::samples;
+
+proptest! {
+    #[test]
+    fn any_text_survives(text in "\\PC{0,400}", title in ".{0,60}", confidence in 0.0..=1.0) {
+        let mut event = samples::full();
+        event.message.text = text;
+        event.chat.title = title;
+        event.confidence = confidence;
+        let bytes = codec::encode(&event).expect("it is small");
+        prop_assert_eq!(codec::decode(&bytes).expect("it was just written"), event);
+    }
+
+    #[test]
+    fn any_bytes_are_refused_or_read(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let _ = codec::decode(&bytes);
+        let _ = rmp_serde::from_slice::<ClientFrame>(&bytes);
+        let _ = rmp_serde::from_slice::<ServerFrame>(&bytes);
+        let _ = serde_json::from_slice::<ClientFrame>(&bytes);
+    }
+
+    #[test]
+    fn a_damaged_event_is_refused_or_read(at in any::<prop::sample::Index>(), byte: u8) {
+        let mut bytes = codec::encode(&samples::full()).expect("it is small");
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        let _ = codec::decode(&bytes);
+        bytes.truncate(at);
+        prop_assert!(codec::decode(&bytes).is_err());
+    }
+}
+
+#[test]
+fn unknown_keys_are_ignored_and_absent_ones_mean_nil() {
+    let mut value = serde_json::to_value(samples::minimal()).expect("JSON");
+    let map = value.as_object_mut().expect("a map");
+    for optional in [
+        "chain",
+        "coin_type",
+        "seen_before",
+        "sender",
+        "rules",
+        "evidence",
+        "raw",
+    ] {
+        map.remove(optional);
+    }
+    map.insert("later_field".to_owned(), serde_json::json!({"a": [1, 2]}));
+    let bytes = rmp_serde::to_vec_named(&value).expect("encodes");
+    let event = codec::decode(&bytes).expect("readable");
+    assert_eq!((event.chain, event.sender, event.rules.len()), (None, None, 0));
+}
+
+#[test]
+fn another_major_version_is_named_even_if_fields_are_missing() {
+    let bytes = rmp_serde::to_vec_named(&serde_json::json!({"schema_version": "2.0.0"})).expect("encodes");
+    let error = codec::decode(&bytes).expect_err("not readable");
+    assert!(
+        matches!(&error, DecodeError::UnknownVersion(version) if version == "2.0.0"),
+        "{error}"
+    );
+    let mut event = samples::minimal();
+    event.schema_version = "1.7.0".to_owned();
+    codec::decode(&codec::encode(&event).expect("small")).expect("the same major version is readable");
+}
+
+#[test]
+fn bounds_hold() {
+    let mut event = samples::minimal();
+    event.message.text = "🚀".repeat(MAX_TEXT_CHARS);
+    codec::decode(&codec::encode(&event).expect("fits")).expect("the longest text is fine");
+    event.message.text.push('x');
+    let error = codec::decode(&codec::encode(&event).expect("fits")).expect_err("too long");
+    assert!(
+        matches!(
+            error,
+            DecodeError::OutOfBounds {
+                field: "message.text",
+                ..
+            }
+        ),
+        "{error}"
+    );
+    event.message.text = "x".repeat(MAX_PAYLOAD_BYTES);
+    assert!(codec::encode(&event).is_err());
+    assert!(matches!(
+        codec::decode(&vec![0; MAX_PAYLOAD_BYTES + 1]),
+        Err(DecodeError::TooLarge(_))
+    ));
+    for confidence in [f64::NAN, -0.1, 1.1] {
+        let mut event = samples::minimal();
+        event.confidence = confidence;
+        assert!(
+            codec::decode(&codec::encode(&event).expect("fits")).is_err(),
+            "{confidence}"
+        );
+    }
+}
