@@ -1,0 +1,198 @@
+//! The connection to NATS: made with patience, kept by the client, watched by everyone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_nats::jetstream;
+use async_nats::{ConnectOptions, Event};
+use tokio::sync::watch;
+
+use crate::settings::NatsConfig;
+
+/// Longest wait between two tries to reach a server.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// A half-open link is noticed after two missed pongs.
+const PING_EVERY: Duration = Duration::from_secs(10);
+/// A request to the server's API that takes longer is tried again by whoever made it.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Whether a server answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// Connected.
+    Up,
+    /// Not connected; the client is trying.
+    Down,
+}
+
+/// Why no connection was made and none will be.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The credentials file cannot be read or is malformed.
+    #[error("couldn't read NATS_CREDS: {0}")]
+    Credentials(std::io::Error),
+}
+
+/// A connection to NATS. Clones share it.
+#[derive(Clone)]
+pub struct Mesh {
+    client: async_nats::Client,
+    jetstream: jetstream::Context,
+    signals: Arc<Signals>,
+    replicas: usize,
+}
+
+/// What the client's events tell.
+struct Signals {
+    link: watch::Sender<Link>,
+    /// Number of connections so far: a reconnect that is faster than its watchers is still seen.
+    connects: watch::Sender<u64>,
+    /// Number of times the client dropped messages because a reader was too slow.
+    slow: watch::Sender<u64>,
+    slow_total: AtomicU64,
+}
+
+impl Mesh {
+    /// Connects, and waits with growing pauses while NATS is away.
+    ///
+    /// # Errors
+    /// Only for what waiting cannot mend, see [`ConnectError`].
+    pub async fn connect(config: &NatsConfig, name: &str) -> Result<Self, ConnectError> {
+        let signals = Arc::new(Signals {
+            link: watch::channel(Link::Down).0,
+            connects: watch::channel(0).0,
+            slow: watch::channel(0).0,
+            slow_total: AtomicU64::new(0),
+        });
+        let addresses: Vec<_> = config.servers.iter().map(crate::settings::ServerUrl::address).collect();
+        let mut wait = Duration::from_millis(100);
+        let client = loop {
+            let options = options(config, name, &signals).await?;
+            match options.connect(addresses.clone()).await {
+                Ok(client) => break client,
+                Err(error) => {
+                    tracing::warn!(
+                        servers = ?config.servers,
+                        error = %error,
+                        retry_ms = wait.as_millis() as u64,
+                        "NATS is away, waiting for it"
+                    );
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                }
+            }
+        };
+        let jetstream = jetstream::ContextBuilder::new()
+            .timeout(REQUEST_TIMEOUT)
+            .build(client.clone());
+        Ok(Self {
+            client,
+            jetstream,
+            signals,
+            replicas: config.replicas,
+        })
+    }
+
+    /// Follows whether a server answers.
+    #[must_use]
+    pub fn link(&self) -> watch::Receiver<Link> {
+        self.signals.link.subscribe()
+    }
+
+    /// How often the client dropped messages because a reader was too slow. Readers notice the
+    /// gap by themselves; the count is for metrics.
+    #[must_use]
+    pub fn slow_consumer_events(&self) -> u64 {
+        self.signals.slow_total.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn client(&self) -> &async_nats::Client {
+        &self.client
+    }
+
+    pub(crate) fn jetstream(&self) -> &jetstream::Context {
+        &self.jetstream
+    }
+
+    /// Number of connections so far; changes on each reconnect.
+    pub(crate) fn connects(&self) -> watch::Receiver<u64> {
+        self.signals.connects.subscribe()
+    }
+
+    /// Changes when the client dropped messages of any subscription.
+    pub(crate) fn slow(&self) -> watch::Receiver<u64> {
+        self.signals.slow.subscribe()
+    }
+
+    /// Copies of what readers create.
+    pub(crate) fn replicas(&self) -> usize {
+        self.replicas
+    }
+}
+
+impl std::fmt::Debug for Mesh {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mesh")
+            .field("link", &*self.signals.link.borrow())
+            .finish_non_exhaustive()
+    }
+}
+
+async fn options(config: &NatsConfig, name: &str, signals: &Arc<Signals>) -> Result<ConnectOptions, ConnectError> {
+    let mut options = ConnectOptions::new()
+        .name(name)
+        .ping_interval(PING_EVERY)
+        .connection_timeout(Duration::from_secs(5))
+        .request_timeout(Some(REQUEST_TIMEOUT))
+        // Room for every command that publishers and acks can have under way at once.
+        .client_capacity(8192)
+        .max_reconnects(None)
+        .reconnect_delay_callback(reconnect_delay);
+    if let Some(path) = &config.creds {
+        options = options
+            .credentials_file(path)
+            .await
+            .map_err(ConnectError::Credentials)?;
+    }
+    if let Some(path) = &config.ca {
+        options = options.add_root_certificates(path.clone());
+    }
+    let signals = Arc::clone(signals);
+    Ok(options.event_callback(move |event| {
+        on_event(&signals, &event);
+        std::future::ready(())
+    }))
+}
+
+/// 50 ms, doubling to 2 s: a restarted server is back in the time it takes to start, and a
+/// fleet that lost its server does not hammer it.
+fn reconnect_delay(attempts: usize) -> Duration {
+    let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX).min(6);
+    let most = (Duration::from_millis(50) * 2_u32.pow(doublings)).min(Duration::from_secs(2));
+    most.mul_f64(rand::random_range(0.5..=1.0))
+}
+
+fn on_event(signals: &Signals, event: &Event) {
+    match event {
+        Event::Connected => {
+            signals.link.send_replace(Link::Up);
+            signals.connects.send_modify(|n| *n += 1);
+            tracing::info!(connects = *signals.connects.borrow(), "connected to NATS");
+        }
+        Event::Disconnected | Event::Closed => {
+            signals.link.send_replace(Link::Down);
+            tracing::warn!("lost the connection to NATS");
+        }
+        Event::SlowConsumer(subscription) => {
+            signals.slow_total.fetch_add(1, Ordering::Relaxed);
+            signals.slow.send_modify(|n| *n += 1);
+            // One event for each dropped message: the readers' recovery tells more than a line each.
+            tracing::debug!(subscription, "a reader was too slow, the client dropped a message");
+        }
+        Event::LameDuckMode => tracing::warn!("the NATS server is going away"),
+        Event::Draining => {}
+        Event::ServerError(error) => tracing::warn!(error = %error, "the NATS server reports an error"),
+        Event::ClientError(error) => tracing::warn!(error = %error, "the NATS client reports an error"),
+    }
+}

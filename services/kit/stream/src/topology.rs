@@ -1,0 +1,636 @@
+//! Streams and buckets as data, and the stream's epoch.
+//!
+//! [`apply`] creates what is missing and updates what it set itself. What it set is written into
+//! each stream's metadata (`tgmesh.set.<field>`), as `kubectl apply` does: a value that differs
+//! from the one written there was changed by an operator, and stays; a stream that has no such
+//! entry was made by an operator, and keeps its limits. It never makes a limit smaller.
+//!
+//! # The epoch
+//!
+//! Sequences mean something only within one life of a stream. Its random id is kept in the
+//! stream's metadata, so that it goes when the stream goes. Beside it stands the highest last
+//! sequence that `apply` or [`wait`] has seen (`tgmesh.last_seq`); a stream whose last sequence
+//! lies below it was restored or lost its end, and gets a new epoch. Running readers compare with
+//! the last sequence they handed out, which is more exact, and renew the epoch too
+//! (`ordered.rs`). The mark is not written per message: that would be a change of the
+//! configuration each time, which a cluster takes through its metadata log.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::response::Response;
+use async_nats::jetstream::stream::{Compression, Config, DiscardPolicy, Info, RetentionPolicy, StorageType};
+use tgmesh_proto::subject;
+
+use crate::mesh::Mesh;
+use crate::settings::NatsConfig;
+use crate::state::{self, StreamError};
+
+pub(crate) const EPOCH_KEY: &str = "tgmesh.epoch";
+const LAST_SEQ_KEY: &str = "tgmesh.last_seq";
+const SET_PREFIX: &str = "tgmesh.set.";
+
+/// Default of `LEASE_TIME`.
+const LEASE_TIME: Duration = Duration::from_secs(15);
+
+/// The streams and buckets of a mesh.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topology {
+    /// Streams, in the order they are made.
+    pub streams: Vec<StreamSpec>,
+    /// Key-value buckets.
+    pub buckets: Vec<BucketSpec>,
+}
+
+/// What a stream should be: on disk, limits, oldest out first, compressed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamSpec {
+    /// Name.
+    pub name: &'static str,
+    /// Subjects it stores.
+    pub subject: &'static str,
+    /// Longest age of a message; nothing = no limit.
+    pub max_age: Option<Duration>,
+    /// Largest size in bytes. The server sets this much of its disk aside.
+    pub max_bytes: u64,
+    /// Within it repeats of a message id are removed.
+    pub duplicate_window: Duration,
+    /// Copies in a cluster.
+    pub replicas: usize,
+    /// Whether its messages can be neither deleted nor purged.
+    pub append_only: bool,
+    /// Whether it has an epoch: readers come back to it with a sequence.
+    pub epoch: bool,
+}
+
+/// What a bucket should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BucketSpec {
+    /// Name.
+    pub name: &'static str,
+    /// Values expire after this time; nothing = never.
+    pub max_age: Option<Duration>,
+    /// Copies in a cluster.
+    pub replicas: usize,
+}
+
+/// A difference between what is and what should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Is missing; `apply` creates it.
+    Create {
+        /// `stream DETECTIONS`, `bucket tgmesh_leases`.
+        what: String,
+    },
+    /// Has another value; `apply` sets it.
+    Update {
+        /// What.
+        what: String,
+        /// Which setting.
+        field: &'static str,
+        /// Value now.
+        from: String,
+        /// Value to be.
+        to: String,
+    },
+    /// Has another value, and keeps it.
+    Keep {
+        /// What.
+        what: String,
+        /// Which setting.
+        field: &'static str,
+        /// Value now.
+        is: String,
+        /// Value that the settings ask for.
+        asked: String,
+        /// Why it stays.
+        why: &'static str,
+    },
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Create { what } => write!(f, "+ {what}"),
+            Self::Update { what, field, from, to } => write!(f, "~ {what}: {field} {from} -> {to}"),
+            Self::Keep {
+                what,
+                field,
+                is,
+                asked,
+                why,
+            } => {
+                write!(f, "= {what}: {field} stays {is}, not {asked} ({why})")
+            }
+        }
+    }
+}
+
+/// The topology that the settings ask for.
+#[must_use]
+pub fn desired(config: &NatsConfig) -> Topology {
+    let stream = |name, subject| StreamSpec {
+        name,
+        subject,
+        max_age: Some(config.max_age),
+        // Side streams see a small part of what DETECTIONS sees.
+        max_bytes: config.max_bytes / 8,
+        duplicate_window: config.duplicate_window,
+        replicas: config.replicas,
+        append_only: false,
+        epoch: false,
+    };
+    let bucket = |name| BucketSpec {
+        name,
+        max_age: None,
+        replicas: config.replicas,
+    };
+    Topology {
+        streams: vec![
+            StreamSpec {
+                max_bytes: config.max_bytes,
+                epoch: true,
+                ..stream(subject::DETECTIONS, subject::DETECTIONS_ALL)
+            },
+            stream(subject::MATCHES, subject::MATCHES_ALL),
+            // What happened, and what could not be handled, is not forgotten by age.
+            StreamSpec {
+                max_age: None,
+                append_only: true,
+                ..stream(subject::AUDIT, subject::AUDIT_ALL)
+            },
+            StreamSpec {
+                max_age: None,
+                ..stream(subject::DEADLETTERS, subject::DEADLETTERS_ALL)
+            },
+        ],
+        buckets: vec![
+            BucketSpec {
+                max_age: Some(LEASE_TIME),
+                ..bucket(subject::LEASES)
+            },
+            bucket(subject::SESSIONS),
+            bucket(subject::LEDGER),
+            bucket(subject::ASSIGNMENTS),
+            bucket(subject::REVOCATIONS),
+        ],
+    }
+}
+
+impl Topology {
+    /// The same with another lease time: the age at which `tgmesh_leases` drops a lease.
+    #[must_use]
+    pub fn with_lease_time(mut self, lease_time: Duration) -> Self {
+        for bucket in self.buckets.iter_mut().filter(|bucket| bucket.name == subject::LEASES) {
+            bucket.max_age = Some(lease_time);
+        }
+        self
+    }
+}
+
+/// Compares without changing anything.
+///
+/// # Errors
+/// When `JetStream` does not answer.
+pub async fn diff(mesh: &Mesh, topology: &Topology) -> Result<Vec<Change>, StreamError> {
+    let mut changes = Vec::new();
+    for part in parts(topology) {
+        changes.extend(part.plan(find(mesh, &part.config.name).await?.as_ref()).changes);
+    }
+    Ok(changes)
+}
+
+/// Creates and updates, and tells what it did and what it left. A second call changes nothing.
+///
+/// # Errors
+/// When `JetStream` does not answer or refuses; what was done before stays done.
+pub async fn apply(mesh: &Mesh, topology: &Topology) -> Result<Vec<Change>, StreamError> {
+    let mut changes = Vec::new();
+    for part in parts(topology) {
+        let found = find(mesh, &part.config.name).await?;
+        let plan = part.plan(found.as_ref());
+        if let Some(config) = plan.config {
+            let verb = if found.is_some() { "UPDATE" } else { "CREATE" };
+            write(mesh, verb, &config).await?;
+        }
+        changes.extend(plan.changes);
+        if part.epoch {
+            settle_epoch(mesh, &part.config.name).await?;
+        }
+    }
+    Ok(changes)
+}
+
+/// Waits until every stream and bucket is there, and says what is missing. Services call it
+/// before they do anything else; they never create streams.
+pub async fn wait(mesh: &Mesh) {
+    let mut pause = Duration::from_millis(200);
+    loop {
+        match missing(mesh).await {
+            Ok(missing) if missing.is_empty() => match settle_epoch(mesh, subject::DETECTIONS).await {
+                Ok(_) => return,
+                Err(error) => tracing::warn!(%error, "couldn't read the epoch of DETECTIONS, waiting"),
+            },
+            Ok(missing) => tracing::warn!(
+                missing = missing.join(" "),
+                "the topology is not complete, waiting: `tgmesh topology apply` creates it"
+            ),
+            Err(error) => tracing::warn!(%error, "couldn't read the topology, waiting"),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(10));
+    }
+}
+
+/// The epoch of DETECTIONS.
+///
+/// # Errors
+/// When the stream does not exist or `JetStream` does not answer.
+pub async fn epoch(mesh: &Mesh) -> Result<String, StreamError> {
+    settle_epoch(mesh, subject::DETECTIONS).await
+}
+
+/// Gives a stream whose last sequence fell another epoch, unless somebody else has done so.
+pub(crate) async fn renew_epoch(mesh: &Mesh, stream: &str, old: &str) -> Result<String, StreamError> {
+    let info = state::info(mesh, stream).await?;
+    match info.config.metadata.get(EPOCH_KEY) {
+        Some(epoch) if epoch != old => Ok(epoch.clone()),
+        _ => set_epoch(mesh, info).await,
+    }
+}
+
+/// Makes sure that there is an epoch and that it fits the last sequence; raises the mark.
+async fn settle_epoch(mesh: &Mesh, stream: &str) -> Result<String, StreamError> {
+    let mut info = state::info(mesh, stream).await?;
+    let mark = info
+        .config
+        .metadata
+        .get(LAST_SEQ_KEY)
+        .and_then(|mark| mark.parse::<u64>().ok())
+        .unwrap_or(0);
+    let last = info.state.last_sequence;
+    let Some(epoch) = info.config.metadata.get(EPOCH_KEY).cloned() else {
+        return set_epoch(mesh, info).await;
+    };
+    if last < mark {
+        tracing::warn!(
+            stream,
+            last_seq = last,
+            seen_seq = mark,
+            "the stream's last sequence fell, it gets a new epoch"
+        );
+        return set_epoch(mesh, info).await;
+    }
+    if last > mark {
+        info.config.metadata.insert(LAST_SEQ_KEY.to_owned(), last.to_string());
+        write(mesh, "UPDATE", &info.config).await?;
+    }
+    Ok(epoch)
+}
+
+async fn set_epoch(mesh: &Mesh, mut info: Info) -> Result<String, StreamError> {
+    let last = info.state.last_sequence;
+    info.config.metadata.insert(EPOCH_KEY.to_owned(), new_epoch());
+    info.config.metadata.insert(LAST_SEQ_KEY.to_owned(), last.to_string());
+    write(mesh, "UPDATE", &info.config).await?;
+    // Two processes may do this at once, and the later write stands. A moment later both read it.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let info = state::info(mesh, &info.config.name).await?;
+    Ok(info.config.metadata.get(EPOCH_KEY).cloned().unwrap_or_default())
+}
+
+fn new_epoch() -> String {
+    format!("{:016x}", rand::random::<u64>())
+}
+
+async fn missing(mesh: &Mesh) -> Result<Vec<String>, StreamError> {
+    let names = [
+        subject::DETECTIONS,
+        subject::MATCHES,
+        subject::AUDIT,
+        subject::DEADLETTERS,
+    ]
+    .map(str::to_owned);
+    let buckets = [
+        subject::LEASES,
+        subject::SESSIONS,
+        subject::LEDGER,
+        subject::ASSIGNMENTS,
+        subject::REVOCATIONS,
+    ];
+    let mut missing = Vec::new();
+    for name in names.into_iter().chain(buckets.map(|bucket| format!("KV_{bucket}"))) {
+        if find(mesh, &name).await?.is_none() {
+            missing.push(name);
+        }
+    }
+    Ok(missing)
+}
+
+async fn find(mesh: &Mesh, stream: &str) -> Result<Option<Info>, StreamError> {
+    match state::info(mesh, stream).await {
+        Ok(info) => Ok(Some(info)),
+        Err(StreamError::NotFound(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+async fn write(mesh: &Mesh, verb: &str, config: &Config) -> Result<(), StreamError> {
+    let subject = format!("STREAM.{verb}.{}", config.name);
+    match state::request::<_, Info>(mesh, &subject, config).await? {
+        Response::Ok(_) => Ok(()),
+        Response::Err { error } if is_too_large(error.error_code()) => Err(StreamError::Refused(format!(
+            "{} with {} bytes ({error}): the server keeps all of a stream's STREAM_MAX_BYTES free on its disk. Lower \
+             STREAM_MAX_BYTES, or raise the server's max_file_store (by default 75 % of the free disk)",
+            config.name, config.max_bytes
+        ))),
+        Response::Err { error } => Err(state::refusal(&config.name, &error)),
+    }
+}
+
+fn is_too_large(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::STORAGE_RESOURCES_EXCEEDED
+            | ErrorCode::INSUFFICIENT_RESOURCES
+            | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
+    )
+}
+
+/// A stream, or the stream under a bucket, as it should be.
+struct Part {
+    what: String,
+    config: Config,
+    epoch: bool,
+}
+
+struct Plan {
+    changes: Vec<Change>,
+    /// What to write; nothing when all is as it should be.
+    config: Option<Config>,
+}
+
+fn parts(topology: &Topology) -> Vec<Part> {
+    let streams = topology.streams.iter().map(stream_part);
+    streams.chain(topology.buckets.iter().map(bucket_part)).collect()
+}
+
+fn stream_part(spec: &StreamSpec) -> Part {
+    Part {
+        what: format!("stream {}", spec.name),
+        epoch: spec.epoch,
+        config: Config {
+            name: spec.name.to_owned(),
+            subjects: vec![spec.subject.to_owned()],
+            retention: RetentionPolicy::Limits,
+            storage: StorageType::File,
+            discard: DiscardPolicy::Old,
+            compression: Some(Compression::S2),
+            max_age: spec.max_age.unwrap_or_default(),
+            max_bytes: i64::try_from(spec.max_bytes).unwrap_or(i64::MAX),
+            max_messages: -1,
+            max_messages_per_subject: -1,
+            max_consumers: -1,
+            duplicate_window: spec.duplicate_window,
+            num_replicas: spec.replicas,
+            deny_delete: spec.append_only,
+            deny_purge: spec.append_only,
+            allow_direct: true,
+            ..Config::default()
+        },
+    }
+}
+
+/// The stream under a bucket, as the NATS clients lay it out (nats ADR-8).
+fn bucket_part(spec: &BucketSpec) -> Part {
+    let max_age = spec.max_age.unwrap_or_default();
+    let two_minutes = Duration::from_mins(2);
+    Part {
+        what: format!("bucket {}", spec.name),
+        epoch: false,
+        config: Config {
+            name: format!("KV_{}", spec.name),
+            subjects: vec![format!("$KV.{}.>", spec.name)],
+            retention: RetentionPolicy::Limits,
+            storage: StorageType::File,
+            discard: DiscardPolicy::New,
+            max_age,
+            max_bytes: -1,
+            max_messages: -1,
+            max_messages_per_subject: 1,
+            max_consumers: -1,
+            // The window may not be longer than the age.
+            duplicate_window: if max_age.is_zero() {
+                two_minutes
+            } else {
+                max_age.min(two_minutes)
+            },
+            num_replicas: spec.replicas,
+            allow_rollup: true,
+            deny_delete: true,
+            allow_direct: true,
+            ..Config::default()
+        },
+    }
+}
+
+impl Part {
+    fn plan(&self, found: Option<&Info>) -> Plan {
+        let Some(info) = found else {
+            let mut config = self.config.clone();
+            for field in fields(&config) {
+                config.metadata.insert(set_key(field.name), field.value.to_string());
+            }
+            if self.epoch {
+                config.metadata.insert(EPOCH_KEY.to_owned(), new_epoch());
+            }
+            return Plan {
+                changes: vec![Change::Create {
+                    what: self.what.clone(),
+                }],
+                config: Some(config),
+            };
+        };
+        let mut plan = Plan {
+            changes: Vec::new(),
+            config: None,
+        };
+        let mut config = info.config.clone();
+        for subject in &self.config.subjects {
+            // The one thing a stream cannot be without; subjects that an operator added stay.
+            if !config.subjects.contains(subject) {
+                plan.changes.push(Change::Update {
+                    what: self.what.clone(),
+                    field: "subjects",
+                    from: config.subjects.join(","),
+                    to: format!("and {subject}"),
+                });
+                config.subjects.push(subject.clone());
+            }
+        }
+        for (is, asked) in fields(&info.config).into_iter().zip(fields(&self.config)) {
+            if is.value == asked.value {
+                continue;
+            }
+            let set = info.config.metadata.get(&set_key(is.name));
+            let kept = |why| Change::Keep {
+                what: self.what.clone(),
+                field: is.name,
+                is: (is.show)(is.value),
+                asked: (asked.show)(asked.value),
+                why,
+            };
+            if set.is_none_or(|set| *set != is.value.to_string()) {
+                plan.changes.push(kept("an operator set it"));
+            } else if asked.value < is.value && !is.may_fall {
+                plan.changes
+                    .push(kept("a limit is never made smaller here: use the nats tool"));
+            } else {
+                (asked.put)(&mut config, asked.value);
+                config.metadata.insert(set_key(asked.name), asked.value.to_string());
+                plan.changes.push(Change::Update {
+                    what: self.what.clone(),
+                    field: is.name,
+                    from: (is.show)(is.value),
+                    to: (asked.show)(asked.value),
+                });
+            }
+        }
+        if plan
+            .changes
+            .iter()
+            .any(|change| matches!(change, Change::Update { .. }))
+        {
+            plan.config = Some(config);
+        }
+        plan
+    }
+}
+
+fn set_key(field: &str) -> String {
+    format!("{SET_PREFIX}{field}")
+}
+
+/// A setting as a number whose size can be compared; "no limit" is the largest.
+struct Field {
+    name: &'static str,
+    value: i128,
+    /// Whether a smaller value takes nothing away.
+    may_fall: bool,
+    show: fn(i128) -> String,
+    put: fn(&mut Config, i128),
+}
+
+const NO_LIMIT: i128 = i128::MAX;
+
+fn fields(config: &Config) -> [Field; 5] {
+    [
+        Field {
+            name: "max_age",
+            value: if config.max_age.is_zero() {
+                NO_LIMIT
+            } else {
+                config.max_age.as_nanos() as i128
+            },
+            // A lease that ends sooner loses nothing that is stored.
+            may_fall: config.name == format!("KV_{}", subject::LEASES),
+            show: show_age,
+            put: |config, value| {
+                config.max_age = if value == NO_LIMIT {
+                    Duration::ZERO
+                } else {
+                    nanos(value)
+                }
+            },
+        },
+        Field {
+            name: "max_bytes",
+            value: if config.max_bytes <= 0 {
+                NO_LIMIT
+            } else {
+                i128::from(config.max_bytes)
+            },
+            may_fall: false,
+            show: |value| {
+                if value == NO_LIMIT {
+                    "no limit".to_owned()
+                } else {
+                    format!("{value} bytes")
+                }
+            },
+            put: |config, value| config.max_bytes = if value == NO_LIMIT { -1 } else { value as i64 },
+        },
+        Field {
+            name: "duplicate_window",
+            value: config.duplicate_window.as_nanos() as i128,
+            may_fall: config.name == format!("KV_{}", subject::LEASES),
+            show: show_age,
+            put: |config, value| config.duplicate_window = nanos(value),
+        },
+        Field {
+            name: "replicas",
+            value: config.num_replicas as i128,
+            may_fall: false,
+            show: |value| value.to_string(),
+            put: |config, value| config.num_replicas = value as usize,
+        },
+        Field {
+            name: "append_only",
+            value: i128::from(config.deny_delete && config.deny_purge),
+            may_fall: false,
+            show: |value| (value == 1).to_string(),
+            put: |config, value| {
+                config.deny_delete |= value == 1;
+                config.deny_purge |= value == 1;
+            },
+        },
+    ]
+}
+
+fn nanos(value: i128) -> Duration {
+    Duration::from_nanos(u64::try_from(value).unwrap_or(u64::MAX))
+}
+
+fn show_age(value: i128) -> String {
+    if value == NO_LIMIT {
+        "no limit".to_owned()
+    } else {
+        format!("{:?}", nanos(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_subjects_are_the_contract_s() {
+        let topology = desired(&NatsConfig::new("nats://127.0.0.1").unwrap());
+        let streams: Vec<_> = topology
+            .streams
+            .iter()
+            .map(|s| (s.name, s.subject, s.append_only))
+            .collect();
+        assert_eq!(
+            streams,
+            [
+                ("DETECTIONS", "tgmesh.v1.detections.>", false),
+                ("MATCHES", "tgmesh.v1.matches.>", false),
+                ("AUDIT", "tgmesh.v1.audit.>", true),
+                ("DEADLETTERS", "tgmesh.v1.deadletters.>", false),
+            ]
+        );
+        let buckets: Vec<_> = topology.buckets.iter().map(|b| (b.name, b.max_age.is_some())).collect();
+        assert_eq!(
+            buckets,
+            [
+                ("tgmesh_leases", true),
+                ("tgmesh_sessions", false),
+                ("tgmesh_ledger", false),
+                ("tgmesh_assignments", false),
+                ("tgmesh_revocations", false),
+            ]
+        );
+    }
+}

@@ -1,0 +1,77 @@
+//! Reading a range of a stream again, for resume and replay.
+
+use crate::delivery::Delivery;
+use crate::mesh::Mesh;
+use crate::ordered::Ordered;
+use crate::state::{State, StreamError, stream_state};
+
+/// Messages under way to a window: enough to keep the wire busy, little enough that a replay
+/// leaves room for live readers.
+const PREFETCH: usize = 512;
+
+/// A bounded range of a stream. Ends by itself.
+pub struct Window {
+    ordered: Ordered,
+    to: u64,
+    ended: bool,
+    state: State,
+}
+
+/// Opens the range `from..=to` (`None` = to the stream's end as it is now). `filters` are
+/// subjects with wildcards, which must not overlap; none = everything.
+///
+/// # Errors
+/// When the stream does not exist or `JetStream` does not answer.
+pub async fn read(
+    mesh: &Mesh,
+    stream: &str,
+    from: u64,
+    to: Option<u64>,
+    filters: &[&str],
+) -> Result<Window, StreamError> {
+    let state = stream_state(mesh, stream).await?;
+    let to = to.map_or(state.last_seq, |to| to.min(state.last_seq));
+    let from = from.max(state.first_seq).max(1);
+    let filters = filters.iter().map(|&filter| filter.to_owned()).collect();
+    let mut ordered = Ordered::new(mesh, stream, filters, PREFETCH, &state, from - 1);
+    let ended = from > to || ordered.ready().await? == 0;
+    Ok(Window {
+        ordered,
+        to,
+        ended,
+        state,
+    })
+}
+
+impl Window {
+    /// The next message of the range; nothing at its end.
+    ///
+    /// # Errors
+    /// [`StreamError::Epoch`] when the stream changed under the reader: what was read belongs to
+    /// the old epoch, and the rest is gone. Otherwise when the stream is gone.
+    pub async fn next(&mut self) -> Result<Option<Delivery>, StreamError> {
+        if self.ended {
+            self.ordered.close().await;
+            return Ok(None);
+        }
+        let delivery = self.ordered.next().await.inspect_err(|_| self.ended = true)?;
+        self.ended = delivery.pending == 0 || delivery.seq >= self.to;
+        if delivery.seq > self.to {
+            self.ordered.close().await;
+            return Ok(None);
+        }
+        Ok(Some(delivery))
+    }
+
+    /// The stream's state when the window was opened.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Last sequence of the range.
+    #[must_use]
+    pub fn to(&self) -> u64 {
+        self.to
+    }
+}
