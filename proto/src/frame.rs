@@ -19,6 +19,10 @@ pub const MAX_PATTERN_BYTES: usize = 256;
 /// What a client sends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a frame is read, handled and dropped, never stored"
+)]
 pub enum ClientFrame {
     /// Asks for live events, and for those missed.
     Subscribe {
@@ -116,6 +120,10 @@ pub struct Filter {
 /// What the server sends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a frame is read, handled and dropped, never stored"
+)]
 pub enum ServerFrame {
     /// The token was accepted, at first and at each renewal.
     Welcome {

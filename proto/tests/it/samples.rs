@@ -194,7 +194,7 @@ pub fn full() -> Detection {
         first_chat: -1_001_234_567_890,
     });
     event.message.edit_date_ms = Some(1_795_392_005_000);
-    event.message.text = text.to_owned();
+    event.message.text.push_str(text);
     event.message.link = Some("https://t.me/gems_jp/2147483647".to_owned());
     event.message.reply_to = Some(7);
     event.message.forward_from = Some(Forward {

@@ -26,6 +26,7 @@ pub(crate) async fn serve(listener: TcpListener, health: Health, metrics: Metric
 }
 
 /// `/healthz` and `/readyz`, for services that answer them on their main port, too.
+#[must_use]
 pub fn probes(health: Health) -> impl Filter<Extract = (Response<String>,), Error = warp::Rejection> + Clone {
     let alive = warp::path("healthz")
         .and(warp::path::end())

@@ -56,7 +56,7 @@ pub struct Snapshot {
     /// By name.
     pub gauges: BTreeMap<String, f64>,
     /// By name.
-    pub histograms: BTreeMap<String, histogram::Buckets>,
+    pub histograms: BTreeMap<String, histogram::Counts>,
 }
 
 #[derive(Debug)]
@@ -169,7 +169,7 @@ impl Metrics {
                 match metric {
                     Metric::Counter(counter) => drop(snapshot.counters.insert(key, counter.get())),
                     Metric::Gauge(gauge) => drop(snapshot.gauges.insert(key, gauge.get())),
-                    Metric::Histogram(histogram) => drop(snapshot.histograms.insert(key, histogram.buckets())),
+                    Metric::Histogram(histogram) => drop(snapshot.histograms.insert(key, histogram.counts())),
                 }
             }
         }

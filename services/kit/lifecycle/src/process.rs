@@ -80,7 +80,7 @@ where
         }
         return ExitCode::from(EXIT_USAGE);
     };
-    match start(service, common, config, run) {
+    match start(service, &common, config, run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Also where logging could not be set up.
@@ -90,12 +90,12 @@ where
     }
 }
 
-fn start<C, F, R>(service: &'static str, common: Common, config: C, run: R) -> anyhow::Result<()>
+fn start<C, F, R>(service: &'static str, common: &Common, config: C, run: R) -> anyhow::Result<()>
 where
     F: Future<Output = anyhow::Result<()>>,
     R: FnOnce(C, Process) -> F,
 {
-    let telemetry = Telemetry::start(&common)?;
+    let telemetry = Telemetry::start(common)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -43,7 +43,7 @@ pub struct CommonArgs {
     /// OTLP receiver (HTTP/protobuf) for traces; without it nothing is exported
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
     pub otel_exporter_otlp_endpoint: Option<String>,
-    /// Sampler at the root of a trace: always_on, always_off, traceidratio or their parentbased_ forms
+    /// Sampler at the root of a trace: `always_on`, `always_off`, traceidratio, or one of them behind `parentbased_`
     #[arg(
         long,
         env = "OTEL_TRACES_SAMPLER",
@@ -144,10 +144,6 @@ impl Faults {
 
     /// Converts a value that may be absent; an empty one counts as absent. The outer `None` is a
     /// fault.
-    #[expect(
-        clippy::option_option,
-        reason = "the outer level is the fault, the inner one the absence"
-    )]
     pub fn optional<T>(
         &mut self,
         name: &str,
@@ -177,10 +173,6 @@ impl Faults {
     /// Converts a secret from the variable `name` or from the file that `<name>_FILE` names; a
     /// trailing line break in the file is not part of it. The problem that `parse` returns must
     /// not repeat the secret. The outer `None` is a fault.
-    #[expect(
-        clippy::option_option,
-        reason = "the outer level is the fault, the inner one the absence"
-    )]
     pub fn secret<T>(
         &mut self,
         name: &str,

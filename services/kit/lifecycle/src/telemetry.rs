@@ -39,6 +39,10 @@ impl Telemetry {
             .as_deref()
             .map(|endpoint| exporter(endpoint, common))
             .transpose()?;
+        #[expect(
+            clippy::redundant_closure_for_method_calls,
+            reason = "the method itself fits one lifetime only"
+        )]
         let spans = provider.as_ref().map(|provider| {
             trace::sample(common.sampling_ratio);
             tracing_opentelemetry::layer()

@@ -25,7 +25,7 @@ struct Cells {
 
 /// The counts at one moment; the fields are those of `tgmesh_proto::stats::HistogramSnapshot`.
 #[derive(Debug, Clone, Serialize)]
-pub struct Buckets {
+pub struct Counts {
     /// Number of observations.
     pub count: u64,
     /// Their sum, µs.
@@ -50,7 +50,7 @@ impl Histogram {
         self.0.buckets[bucket_of(us)].fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn buckets(&self) -> Buckets {
+    pub(super) fn counts(&self) -> Counts {
         let counts = self
             .0
             .buckets
@@ -62,7 +62,7 @@ impl Histogram {
             .map(|(bucket, n)| (bound_of(bucket), n))
             .collect();
         let count = buckets.iter().map(|&(_, n)| n).sum();
-        Buckets {
+        Counts {
             count,
             sum_us: self.0.sum_us.load(Ordering::Relaxed),
             buckets,
@@ -101,7 +101,7 @@ fn bucket_of(us: u64) -> usize {
     if octave >= LAST_OCTAVE {
         return BUCKETS - 1;
     }
-    let step = (below - (1 << octave)) * STEPS as u64 >> octave;
+    let step = ((below - (1 << octave)) * STEPS as u64) >> octave;
     1 + (octave - FIRST_OCTAVE) as usize * STEPS + step as usize
 }
 
