@@ -1,1 +1,18 @@
-//! tgmesh-store
+//! Postgres for tgmesh: the one crate that names `tokio-postgres`.
+//!
+//! Rows are written in batches with one statement (`UNNEST` and `ON CONFLICT DO NOTHING`), which
+//! is as fast as anything that stays idempotent, and an event that comes twice changes nothing.
+//! Errors tell three cases apart, because each has another answer: the server is away or busy
+//! (wait), a row can never be stored (give up that row), and everything else (an operator is
+//! needed; nothing may be given up for it). See [`StoreError`].
+
+mod config;
+pub mod detections;
+mod error;
+mod month;
+mod pg;
+mod store;
+
+pub use config::DbConfig;
+pub use error::StoreError;
+pub use store::Store;

@@ -1,0 +1,160 @@
+//! The pool, migrations, and the patience with a server that is away.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use tokio_postgres::NoTls;
+
+use crate::config::DbConfig;
+use crate::detections::Detections;
+use crate::error::StoreError;
+use crate::month::Month;
+
+mod embedded {
+    refinery::embed_migrations!("migrations");
+}
+
+/// Longest wait between two tries to reach the server.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// The advisory lock of migrations: the first 8 bytes of "tgmesh_m".
+const MIGRATION_LOCK: i64 = i64::from_be_bytes(*b"tgmesh_m");
+/// The advisory lock of new partitions.
+pub(crate) const PARTITION_LOCK: i64 = i64::from_be_bytes(*b"tgmesh_p");
+/// A statement that takes longer has lost its server.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// A database of tgmesh. Clones share its pool.
+#[derive(Clone)]
+pub struct Store {
+    pool: Pool,
+    /// Months whose partition is known to be there.
+    pub(crate) months: Arc<Mutex<HashSet<Month>>>,
+}
+
+impl Store {
+    /// A pool of at most `connections`. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// When the pool cannot be built, which depends on the arguments alone.
+    pub fn new(config: &DbConfig, connections: usize) -> Result<Self, StoreError> {
+        // Asking each connection before its use would cost a round trip per batch; a dead one is
+        // found by its first statement, which is tried again on a fresh one.
+        let manager = ManagerConfig {
+            recycling_method: RecyclingMethod::Fast,
+        };
+        let pool = Pool::builder(Manager::from_config(config.pg.clone(), NoTls, manager))
+            .max_size(connections.max(1))
+            .runtime(Runtime::Tokio1)
+            .create_timeout(Some(Duration::from_secs(10)))
+            .wait_timeout(Some(Duration::from_secs(10)))
+            .build()
+            .map_err(|error| StoreError::Connection(error.to_string()))?;
+        Ok(Self {
+            pool,
+            months: Arc::default(),
+        })
+    }
+
+    /// Connects, and waits with growing pauses while the server is away.
+    ///
+    /// # Errors
+    /// When the pool cannot be built.
+    pub async fn connect(config: &DbConfig, connections: usize) -> Result<Self, StoreError> {
+        let store = Self::new(config, connections)?;
+        let mut wait = Duration::from_millis(100);
+        while let Err(error) = store.ping().await {
+            tracing::warn!(
+                database = %config,
+                %error,
+                retry_ms = wait.as_millis() as u64,
+                "Postgres is away, waiting for it"
+            );
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+        Ok(store)
+    }
+
+    /// One round trip.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.with_connection(async |client| Ok(client.batch_execute("SELECT 1").await?))
+            .await
+    }
+
+    /// Brings the tables up to date. Processes that start together take turns by an advisory lock.
+    ///
+    /// # Errors
+    /// When the server is away, or a migration fails.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        let mut client = self.pool.get().await?;
+        client
+            .execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK])
+            .await?;
+        let report = embedded::migrations::runner().run_async(&mut **client).await;
+        // A lock ends with its session: dropping the connection would release it too.
+        client
+            .execute("SELECT pg_advisory_unlock($1)", &[&MIGRATION_LOCK])
+            .await?;
+        let report = report.map_err(|error| StoreError::Migration(error.to_string()))?;
+        for migration in report.applied_migrations() {
+            tracing::info!(migration = %migration, "migrated the database");
+        }
+        Ok(())
+    }
+
+    /// The table of detections.
+    #[must_use]
+    pub fn detections(&self) -> Detections<'_> {
+        Detections::new(self)
+    }
+
+    /// Runs statements on one connection; once more on a fresh one if the connection was dead.
+    /// They must be idempotent.
+    pub(crate) async fn with_connection<T>(
+        &self,
+        work: impl AsyncFn(&mut Object) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match self.on_one(&work).await {
+            Err(error) if error.is_connection() => {
+                tracing::debug!(%error, "a pooled connection was dead, trying a fresh one");
+                // Its neighbours broke at the same moment.
+                self.pool.retain(|_, _| false);
+                self.on_one(&work).await
+            }
+            result => result,
+        }
+    }
+
+    async fn on_one<T>(&self, work: &impl AsyncFn(&mut Object) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let mut client = self.pool.get().await?;
+        let Ok(result) = tokio::time::timeout(ANSWER_WITHIN, work(&mut client)).await else {
+            // What comes after the late answer must not wait for it.
+            drop(Object::take(client));
+            return Err(StoreError::Timeout(ANSWER_WITHIN.as_secs()));
+        };
+        if result.as_ref().is_err_and(StoreError::is_connection) {
+            drop(Object::take(client));
+        }
+        result
+    }
+
+    pub(crate) fn knows_month(&self, month: Month) -> bool {
+        self.months
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&month)
+    }
+
+    pub(crate) fn learn_month(&self, month: Month) {
+        self.months.lock().unwrap_or_else(PoisonError::into_inner).insert(month);
+    }
+
+    pub(crate) fn forget_months(&self) {
+        self.months.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
