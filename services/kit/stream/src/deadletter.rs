@@ -145,6 +145,7 @@ mod tests {
         let delivery = Delivery {
             subject: "tgmesh.v1.detections.1.evm".into(),
             payload: Bytes::from_static(b"x"),
+            epoch: "e".into(),
             seq: 7,
             delivered: 3,
             pending: 0,

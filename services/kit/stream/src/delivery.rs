@@ -1,5 +1,7 @@
 //! A message as it comes out of a stream.
 
+use std::sync::Arc;
+
 use async_nats::HeaderMap;
 use bytes::Bytes;
 
@@ -10,6 +12,8 @@ pub struct Delivery {
     pub subject: String,
     /// Its bytes, from outside: decode with bounds.
     pub payload: Bytes,
+    /// Epoch of the stream: sequences of two epochs cannot be compared.
+    pub epoch: Arc<str>,
     /// Sequence in the stream, from 1.
     pub seq: u64,
     /// How often it was delivered, from 1.
@@ -46,12 +50,13 @@ impl Delivery {
         self.payload.len() + self.subject.len() + 200
     }
 
-    pub(crate) fn from_message(message: async_nats::Message) -> Result<Self, NotFromStream> {
+    pub(crate) fn from_message(message: async_nats::Message, epoch: &Arc<str>) -> Result<Self, NotFromStream> {
         let place = message.reply.as_deref().and_then(Place::parse);
         match (place, message.reply) {
             (Some(place), Some(reply)) => Ok(Self {
                 subject: message.subject.into_string(),
                 payload: message.payload,
+                epoch: Arc::clone(epoch),
                 seq: place.stream_seq,
                 delivered: place.delivered,
                 pending: place.pending,

@@ -182,7 +182,7 @@ impl Ordered {
             Response::Ok(created) => created.num_pending,
             Response::Err { error } => return Err(state::refusal(&self.stream, &error)),
         };
-        let pull = Pull::open(&self.mesh, &self.stream, &name, 0).await?;
+        let pull = Pull::open(&self.mesh, &self.stream, &name, &self.epoch, 0).await?;
         Ok(Reader {
             pull,
             name,

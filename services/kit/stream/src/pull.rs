@@ -4,6 +4,7 @@
 //! heartbeat, so a request that the server forgot is noticed within seconds (the client's own
 //! stream sets none by default).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::pull::BatchConfig;
@@ -39,6 +40,7 @@ pub(crate) struct Pull {
     next_subject: Subject,
     inbox: Subject,
     subscription: Subscriber,
+    epoch: Arc<str>,
     max_bytes: usize,
     /// Messages that were asked for and have not come.
     outstanding: usize,
@@ -49,7 +51,13 @@ pub(crate) struct Pull {
 
 impl Pull {
     /// Subscribes an inbox for a consumer that exists. `max_bytes` bounds each request; 0 = no bound.
-    pub(crate) async fn open(mesh: &Mesh, stream: &str, consumer: &str, max_bytes: usize) -> Result<Self, StreamError> {
+    pub(crate) async fn open(
+        mesh: &Mesh,
+        stream: &str,
+        consumer: &str,
+        epoch: &str,
+        max_bytes: usize,
+    ) -> Result<Self, StreamError> {
         let client = mesh.client().clone();
         let mut connects = mesh.connects();
         connects.mark_unchanged();
@@ -65,6 +73,7 @@ impl Pull {
             client,
             inbox,
             subscription,
+            epoch: epoch.into(),
             max_bytes,
             outstanding: 0,
             heard: Instant::now(),
@@ -127,7 +136,7 @@ impl Pull {
                 continue;
             }
             self.outstanding = self.outstanding.saturating_sub(1);
-            match Delivery::from_message(message) {
+            match Delivery::from_message(message, &self.epoch) {
                 Ok(delivery) => return Pulled::Delivery(delivery),
                 Err(error) => tracing::warn!(%error, "ignored a message that no stream sent"),
             }

@@ -189,47 +189,43 @@ fn replicas(text: &str) -> Result<usize, String> {
     }
 }
 
-/// A number with one of these units; a bare number is refused, because nobody can tell its unit.
-fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
-    let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at(digits);
-    let factor = units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit.trim()))?.1;
-    number.parse::<u64>().ok()?.checked_mul(factor).filter(|&n| n > 0)
-}
-
 fn duration(text: &str) -> Result<Duration, String> {
-    const UNITS: [(&str, u64); 5] = [
-        ("ms", 1),
-        ("s", 1000),
-        ("m", 60_000),
-        ("h", 3_600_000),
-        ("d", 86_400_000),
-    ];
     // NATS counts nanoseconds in 63 bits, which is 292 years.
-    match with_unit(text, &UNITS) {
-        Some(ms) if (100..=100 * 365 * 86_400_000).contains(&ms) => Ok(Duration::from_millis(ms)),
-        Some(_) => Err(format!("{text:?} is not between 100ms and 100 years")),
-        None => Err(format!("{text:?} is no duration like 10s, 15m, 24h or 7d")),
+    let most = Duration::from_hours(100 * 365 * 24);
+    match humantime::parse_duration(text.trim()) {
+        Ok(value) if (Duration::from_millis(100)..=most).contains(&value) => Ok(value),
+        Ok(_) => Err(format!("{text:?} is not between 100ms and 100 years")),
+        Err(_) => Err(format!("{text:?} is no duration with a unit, such as 10s, 15m or 7d")),
     }
 }
 
 fn bytes(text: &str) -> Result<u64, String> {
-    const UNITS: [(&str, u64); 8] = [
-        ("B", 1),
-        ("KB", 1000),
-        ("KiB", 1 << 10),
-        ("MB", 1_000_000),
-        ("MiB", 1 << 20),
-        ("GB", 1_000_000_000),
-        ("GiB", 1 << 30),
-        ("TiB", 1 << 40),
+    const UNITS: [(&str, u64); 10] = [
+        ("", 1),
+        ("b", 1),
+        ("kb", 1_000),
+        ("kib", 1 << 10),
+        ("mb", 1_000_000),
+        ("mib", 1 << 20),
+        ("gb", 1_000_000_000),
+        ("gib", 1 << 30),
+        ("tb", 1_000_000_000_000),
+        ("tib", 1 << 40),
     ];
-    match with_unit(text, &UNITS) {
-        // Less than one megabyte cannot hold a burst, and more than 2^63 is no size for NATS.
-        Some(n) if (1_000_000..=1 << 60).contains(&n) => Ok(n),
-        Some(_) => Err(format!("{text:?} is not between 1MB and 1048576TiB")),
-        None => Err(format!("{text:?} is no size like 512MiB or 4GiB")),
+    let text = text.trim();
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let unit = unit.trim().to_ascii_lowercase();
+    let factor = UNITS.iter().find(|(name, _)| *name == unit).map(|&(_, factor)| factor);
+    let value = number
+        .parse::<u64>()
+        .ok()
+        .zip(factor)
+        .and_then(|(number, factor)| number.checked_mul(factor));
+    match value {
+        // Less cannot hold a burst in its side streams, and more is no size for NATS.
+        Some(n) if (8 << 20..=1 << 60).contains(&n) => Ok(n),
+        Some(_) => Err(format!("{text:?} is not between 8MiB and 1048576TiB")),
+        None => Err(format!("{text:?} is no size, such as 512MiB or 4GiB")),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use serde::Serialize;
 use tgmesh_proto::stats::StatsReport;
 use tgmesh_proto::subject;
 use tokio::task::JoinHandle;
@@ -15,22 +16,27 @@ pub const EVERY: Duration = Duration::from_secs(5);
 /// Largest report that is read: a process has some dozens of metrics of about a kilobyte.
 const MAX_BYTES: usize = 1 << 20;
 
-/// Sends one report. Nobody acks it.
+/// Sends one report: a [`StatsReport`], or whatever has its form. Nobody acks it.
 ///
 /// # Errors
 /// When the connection is closed or the report exceeds what the server takes.
-pub async fn publish(mesh: &Mesh, report: &StatsReport) -> Result<(), StreamError> {
+pub async fn publish<R: Serialize>(mesh: &Mesh, service: &str, instance: &str, report: &R) -> Result<(), StreamError> {
     let payload = rmp_serde::to_vec_named(report).map_err(|error| StreamError::Refused(error.to_string()))?;
     mesh.client()
-        .publish(subject::stats(&report.service, &report.instance), payload.into())
+        .publish(subject::stats(service, instance), payload.into())
         .await
         .map_err(|error| StreamError::Unavailable(error.to_string()))
 }
 
 /// Sends `report()` every [`EVERY`] while the link is up, until the handle is aborted or the
 /// runtime ends.
-pub fn spawn_reporter(mesh: &Mesh, report: impl Fn() -> StatsReport + Send + 'static) -> JoinHandle<()> {
-    let mesh = mesh.clone();
+pub fn spawn_reporter<R: Serialize + Send + Sync>(
+    mesh: &Mesh,
+    service: &str,
+    instance: &str,
+    report: impl Fn() -> R + Send + 'static,
+) -> JoinHandle<()> {
+    let (mesh, service, instance) = (mesh.clone(), service.to_owned(), instance.to_owned());
     tokio::spawn(async move {
         let link = mesh.link();
         let mut ticks = tokio::time::interval(EVERY);
@@ -41,7 +47,7 @@ pub fn spawn_reporter(mesh: &Mesh, report: impl Fn() -> StatsReport + Send + 'st
                 continue;
             }
             let report = report();
-            if let Err(error) = publish(&mesh, &report).await {
+            if let Err(error) = publish(&mesh, &service, &instance, &report).await {
                 tracing::debug!(%error, "couldn't send a stats report");
             }
         }

@@ -60,8 +60,6 @@ pub struct StreamSpec {
     pub replicas: usize,
     /// Whether its messages can be neither deleted nor purged.
     pub append_only: bool,
-    /// Whether it has an epoch: readers come back to it with a sequence.
-    pub epoch: bool,
 }
 
 /// What a bucket should be.
@@ -139,7 +137,6 @@ pub fn desired(config: &NatsConfig) -> Topology {
         duplicate_window: config.duplicate_window,
         replicas: config.replicas,
         append_only: false,
-        epoch: false,
     };
     let bucket = |name| BucketSpec {
         name,
@@ -150,7 +147,6 @@ pub fn desired(config: &NatsConfig) -> Topology {
         streams: vec![
             StreamSpec {
                 max_bytes: config.max_bytes,
-                epoch: true,
                 ..stream(subject::DETECTIONS, subject::DETECTIONS_ALL)
             },
             stream(subject::MATCHES, subject::MATCHES_ALL),
@@ -261,7 +257,7 @@ pub(crate) async fn renew_epoch(mesh: &Mesh, stream: &str, old: &str) -> Result<
 }
 
 /// Makes sure that there is an epoch and that it fits the last sequence; raises the mark.
-async fn settle_epoch(mesh: &Mesh, stream: &str) -> Result<String, StreamError> {
+pub(crate) async fn settle_epoch(mesh: &Mesh, stream: &str) -> Result<String, StreamError> {
     let mut info = state::info(mesh, stream).await?;
     let mark = info
         .config
@@ -379,7 +375,7 @@ fn parts(topology: &Topology) -> Vec<Part> {
 fn stream_part(spec: &StreamSpec) -> Part {
     Part {
         what: format!("stream {}", spec.name),
-        epoch: spec.epoch,
+        epoch: true,
         config: Config {
             name: spec.name.to_owned(),
             subjects: vec![spec.subject.to_owned()],

@@ -95,6 +95,7 @@ mod tests {
         Delivery {
             subject: String::new(),
             payload: Bytes::from(vec![0; len]),
+            epoch: "e".into(),
             seq,
             delivered,
             pending: 0,

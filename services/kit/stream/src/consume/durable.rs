@@ -11,6 +11,7 @@ use super::{ACK_WAIT, ConsumeError, Consumer};
 use crate::mesh::Mesh;
 use crate::pull::Pull;
 use crate::state::{self, StreamError};
+use crate::topology;
 
 /// Makes sure that the consumer is there and as it should be, and opens a pull on it. Waits while
 /// NATS or the stream is away.
@@ -18,7 +19,15 @@ pub(super) async fn open(mesh: &Mesh, consumer: &Consumer) -> Result<Pull, Consu
     let mut pause = Duration::from_millis(100);
     loop {
         let problem = match ensure(mesh, consumer).await {
-            Ok(()) => match Pull::open(mesh, &consumer.stream, &consumer.durable, request_bytes(consumer)).await {
+            Ok(epoch) => match Pull::open(
+                mesh,
+                &consumer.stream,
+                &consumer.durable,
+                &epoch,
+                request_bytes(consumer),
+            )
+            .await
+            {
                 Ok(pull) => return Ok(pull),
                 Err(error) => error.to_string(),
             },
@@ -54,8 +63,10 @@ impl From<StreamError> for Fault {
     }
 }
 
-async fn ensure(mesh: &Mesh, consumer: &Consumer) -> Result<(), Fault> {
+/// Makes sure of the consumer; returns the epoch of its stream.
+async fn ensure(mesh: &Mesh, consumer: &Consumer) -> Result<String, Fault> {
     let name = &consumer.durable;
+    let epoch = topology::settle_epoch(mesh, &consumer.stream).await?;
     let path = format!("{}.{name}", consumer.stream);
     let wanted = config(mesh, consumer);
     let found = match state::request::<_, consumer::Info>(mesh, &format!("CONSUMER.INFO.{path}"), &()).await? {
@@ -68,7 +79,7 @@ async fn ensure(mesh: &Mesh, consumer: &Consumer) -> Result<(), Fault> {
         Some(found) => {
             unusable(name, found)?;
             if is_fine(found, &wanted) {
-                return Ok(());
+                return Ok(epoch);
             }
             "update"
         }
@@ -92,7 +103,7 @@ async fn ensure(mesh: &Mesh, consumer: &Consumer) -> Result<(), Fault> {
                 action,
                 "the consumer is ready"
             );
-            Ok(())
+            Ok(epoch)
         }
         Response::Err { error } if error.code() == 400 => Err(Fault::Permanent(ConsumeError::Refused {
             name: name.clone(),
