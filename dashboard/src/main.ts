@@ -1,0 +1,7 @@
+import { mount } from 'svelte'
+
+import App from './app/App.svelte'
+import './app.css'
+
+const target = document.getElementById('app')
+if (target) mount(App, { target })

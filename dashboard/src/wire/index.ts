@@ -1,0 +1,7 @@
+// The wire client, usable without the page: everything a reader of detections needs.
+export { Client, type Connection, type Options } from './client'
+export { afterClose, CloseCode } from './close'
+export { json, type Codec } from './codec'
+export { platform, type Environment, type Socket } from './environment'
+export { Subscription, type Delivery, type Handlers, type Loss } from './subscription'
+export type * from './schema'
