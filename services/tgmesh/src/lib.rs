@@ -1,1 +1,13 @@
-//! tgmesh
+//! The command-line tool: the whole mesh in one command, tokens, detection, live events, load
+//! tests. What belongs to one service it hands to that service's binary.
+
+pub mod cli;
+pub mod mesh;
+pub mod token;
+
+mod detect;
+pub mod load;
+mod tail;
+mod terminal;
+mod topology;
+mod up;

@@ -1,2 +1,7 @@
-//! entry point
-fn main() {}
+//! The tool that a person types.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tgmesh::cli::main(std::env::args_os())
+}

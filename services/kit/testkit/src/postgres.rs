@@ -52,7 +52,7 @@ impl Server {
     /// When there is no Postgres of at least 15, or it does not start.
     pub async fn start() -> Result<Self> {
         let scratch = Scratch::new()?;
-        let mut server = Self::prepare(scratch.path(), ports::free_port(), false)?;
+        let mut server = Self::prepare(scratch.path(), ports::free_port(), false).await?;
         server._scratch = Some(scratch);
         for _ in 0..3 {
             match server.start_again().await {
@@ -73,7 +73,7 @@ impl Server {
     /// As [`Server::start`], and when the folder or the port is in use, or the data is of another
     /// major version.
     pub async fn start_in(dir: &Path, port: u16) -> Result<Self> {
-        let mut server = Self::prepare(dir, port, true)?;
+        let mut server = Self::prepare(dir, port, true).await?;
         server.start_again().await?;
         Ok(server)
     }
@@ -183,6 +183,8 @@ impl Server {
             .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
             .args(["-c", &format!("port={}", self.port)])
             .args(["-c", "timezone=UTC", "-c", "log_timezone=UTC"])
+            // Lets a witness ask when a row was committed, which no column can tell.
+            .args(["-c", "track_commit_timestamp=on"])
             .log(&log)
             .current_dir("/")
             // Fast shutdown: SIGTERM would wait for every client to leave.
@@ -210,7 +212,15 @@ impl Server {
         Ok(())
     }
 
-    fn prepare(dir: &Path, port: u16, durable: bool) -> Result<Self> {
+    async fn prepare(dir: &Path, port: u16, durable: bool) -> Result<Self> {
+        let dir = dir.to_path_buf();
+        // initdb takes about a second.
+        tokio::task::spawn_blocking(move || Self::prepare_blocking(&dir, port, durable))
+            .await
+            .context("couldn't prepare a data folder")?
+    }
+
+    fn prepare_blocking(dir: &Path, port: u16, durable: bool) -> Result<Self> {
         std::fs::create_dir_all(dir).with_context(|| format!("couldn't make {}", dir.display()))?;
         let dir = dir
             .canonicalize()

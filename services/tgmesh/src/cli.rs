@@ -1,0 +1,149 @@
+//! The command line, and what its exit codes mean: 0 done, 1 failed, 64 wrong settings.
+
+use std::ffi::OsString;
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tgmesh_lifecycle::settings::{EXIT_USAGE, Faults};
+use tracing_subscriber::EnvFilter;
+
+use crate::{detect, load, tail, token, topology, up};
+
+/// tgmesh: contract addresses out of Telegram, live
+#[derive(Debug, Parser)]
+#[command(name = "tgmesh", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start everything on this machine: servers, services, dashboard
+    Up(up::Args),
+    /// Sign a token for the gateway and print it
+    Token(token::Args),
+    /// Find contract addresses in text: JSON lines in, JSON lines out
+    Detect(detect::Args),
+    /// Print live detections as JSON lines
+    Tail(tail::Args),
+    /// Measure the whole way from a Telegram message to a client and a row
+    Load(load::Args),
+    /// Create and update the streams and buckets in NATS, or show what would change
+    Topology(topology::Args),
+    /// The WebSocket clients of `load`, in a process of their own
+    #[command(hide = true)]
+    LoadClients(load::clients::Args),
+}
+
+/// Why a command did not do its work.
+#[derive(Debug)]
+pub enum Failure {
+    /// Settings are wrong: every fault, one line each, exit 64.
+    Usage(Faults),
+    /// It was tried and failed: exit 1.
+    Failed(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// How a command ends.
+pub type Outcome = Result<ExitCode, Failure>;
+
+/// Runs a command line to its exit code.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to standard output and are no fault. A closed output is not ours to mend.
+            let _ = error.print();
+            return if error.use_stderr() {
+                ExitCode::from(EXIT_USAGE)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    log_to_stderr();
+    let outcome = match cli.command {
+        Command::Detect(args) => detect::run(&args),
+        Command::Token(args) => token::run(&args),
+        Command::Up(args) => block_on(up::run(args)),
+        Command::Tail(args) => block_on(tail::run(args)),
+        Command::Load(args) => block_on(load::run(args)),
+        Command::LoadClients(args) => block_on(load::clients::run(args)),
+        Command::Topology(args) => block_on(topology::run(args)),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(Failure::Usage(faults)) => {
+            for line in faults.lines() {
+                eprintln!("tgmesh: {line}");
+            }
+            ExitCode::from(EXIT_USAGE)
+        }
+        Err(Failure::Failed(error)) if is_closed_output(&error) => ExitCode::SUCCESS,
+        Err(Failure::Failed(error)) => {
+            eprintln!("tgmesh: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(command)
+}
+
+/// `tgmesh tail | head`: the reader has seen enough.
+fn is_closed_output(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// Warnings of the libraries; what the commands say to people they print themselves.
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_shows_the_commands_that_exist_and_no_other() {
+        let help = Cli::command().render_long_help().to_string();
+        let commands = help
+            .split("Commands:")
+            .nth(1)
+            .unwrap()
+            .split("Options:")
+            .next()
+            .unwrap();
+        let names: Vec<_> = commands
+            .lines()
+            .filter_map(|line| line.split_whitespace().next())
+            .collect();
+        assert_eq!(names, ["up", "token", "detect", "tail", "load", "topology", "help"]);
+    }
+}
