@@ -11,7 +11,7 @@ use tgmesh_proto::id::EventId;
 use crate::error::StoreError;
 use crate::month::Month;
 use crate::pg::{Json, Time, Uuid};
-use crate::store::{PARTITION_LOCK, Store};
+use crate::store::{PARTITION_LOCK, Store, Task};
 
 pub use read::Stored;
 pub use row::{Place, Row, RowError};
@@ -59,19 +59,14 @@ impl<'a> Detections<'a> {
         }
         let columns = Columns::of(rows);
         self.make_months(rows).await?;
-        let result = self
-            .store
-            .with_connection(async |client| columns.insert(client).await)
-            .await;
+        let result = self.store.carry_out(&columns).await;
         let written = match result {
             Err(error) if error.is_missing_partition() => {
                 // Somebody dropped a month that was here: make it again, for messages of that month
                 // still come.
                 self.store.forget_months();
                 self.make_months(rows).await?;
-                self.store
-                    .with_connection(async |client| columns.insert(client).await)
-                    .await?
+                self.store.carry_out(&columns).await?
             }
             result => result?,
         };
@@ -88,9 +83,7 @@ impl<'a> Detections<'a> {
             .collect();
         for month in months {
             if !self.store.knows_month(month) {
-                self.store
-                    .with_connection(async |client| make_month(client, month).await)
-                    .await?;
+                self.store.carry_out(&MakeMonth(month)).await?;
                 self.store.learn_month(month);
             }
         }
@@ -99,27 +92,34 @@ impl<'a> Detections<'a> {
 }
 
 /// Makes a month's partition if it is missing.
-async fn make_month(client: &mut Object, month: Month) -> Result<(), StoreError> {
-    let name = format!("detections_{}", month.suffix());
-    // A look first: making a partition locks the whole table, even where it turns out to exist.
-    let found = client.query_one("SELECT to_regclass($1) IS NOT NULL", &[&name]).await?;
-    if found.get(0) {
-        return Ok(());
+struct MakeMonth(Month);
+
+impl Task for MakeMonth {
+    type Output = ();
+
+    async fn run(&self, client: &mut Object) -> Result<(), StoreError> {
+        let Self(month) = *self;
+        let name = format!("detections_{}", month.suffix());
+        // A look first: making a partition locks the whole table, even where it turns out to exist.
+        let found = client.query_one("SELECT to_regclass($1) IS NOT NULL", &[&name]).await?;
+        if found.get(0) {
+            return Ok(());
+        }
+        let next = month.next();
+        let transaction = client.transaction().await?;
+        // IF NOT EXISTS fails where two processes come at once; the lock lets one wait for the other.
+        transaction
+            .execute("SELECT pg_advisory_xact_lock($1)", &[&PARTITION_LOCK])
+            .await?;
+        transaction
+            .batch_execute(&format!(
+                "CREATE TABLE IF NOT EXISTS {name} PARTITION OF detections FOR VALUES FROM ('{month}') TO ('{next}')"
+            ))
+            .await?;
+        transaction.commit().await?;
+        tracing::info!(partition = name, "made a partition");
+        Ok(())
     }
-    let next = month.next();
-    let transaction = client.transaction().await?;
-    // IF NOT EXISTS fails where two processes come at once; the lock lets one wait for the other.
-    transaction
-        .execute("SELECT pg_advisory_xact_lock($1)", &[&PARTITION_LOCK])
-        .await?;
-    transaction
-        .batch_execute(&format!(
-            "CREATE TABLE IF NOT EXISTS {name} PARTITION OF detections FOR VALUES FROM ('{month}') TO ('{next}')"
-        ))
-        .await?;
-    transaction.commit().await?;
-    tracing::info!(partition = name, "made a partition");
-    Ok(())
 }
 
 /// Rows turned into columns, as `UNNEST` takes them.
@@ -184,8 +184,13 @@ impl<'a> Columns<'a> {
             detail: column(&rows, |row| Json(&row.detail)),
         }
     }
+}
 
-    async fn insert(&self, client: &mut Object) -> Result<u64, StoreError> {
+impl Task for Columns<'_> {
+    /// Rows that are new.
+    type Output = u64;
+
+    async fn run(&self, client: &mut Object) -> Result<u64, StoreError> {
         let statement = client.prepare_cached(INSERT).await?;
         let written = client
             .execute(

@@ -82,8 +82,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.with_connection(async |client| Ok(client.batch_execute("SELECT 1").await?))
-            .await
+        self.carry_out(&Ping).await
     }
 
     /// Brings the tables up to date. Processes that start together take turns by an advisory lock.
@@ -113,26 +112,22 @@ impl Store {
         Detections::new(self)
     }
 
-    /// Runs statements on one connection; once more on a fresh one if the connection was dead.
-    /// They must be idempotent.
-    pub(crate) async fn with_connection<T>(
-        &self,
-        work: impl AsyncFn(&mut Object) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        match self.on_one(&work).await {
+    /// Carries out a task on one connection; once more on a fresh one if the connection was dead.
+    pub(crate) async fn carry_out<T: Task>(&self, task: &T) -> Result<T::Output, StoreError> {
+        match self.carry_out_once(task).await {
             Err(error) if error.is_connection() => {
                 tracing::debug!(%error, "a pooled connection was dead, trying a fresh one");
                 // Its neighbours broke at the same moment.
                 self.pool.retain(|_, _| false);
-                self.on_one(&work).await
+                self.carry_out_once(task).await
             }
             result => result,
         }
     }
 
-    async fn on_one<T>(&self, work: &impl AsyncFn(&mut Object) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    async fn carry_out_once<T: Task>(&self, task: &T) -> Result<T::Output, StoreError> {
         let mut client = self.pool.get().await?;
-        let Ok(result) = tokio::time::timeout(ANSWER_WITHIN, work(&mut client)).await else {
+        let Ok(result) = tokio::time::timeout(ANSWER_WITHIN, task.run(&mut client)).await else {
             // What comes after the late answer must not wait for it.
             drop(Object::take(client));
             return Err(StoreError::Timeout(ANSWER_WITHIN.as_secs()));
@@ -156,5 +151,23 @@ impl Store {
 
     pub(crate) fn forget_months(&self) {
         self.months.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+/// Statements that may be carried out twice. (A trait and not a closure: an `AsyncFn` over a
+/// borrowed connection cannot yet be shown to be `Send`.)
+pub(crate) trait Task: Sync {
+    type Output: Send;
+
+    fn run(&self, client: &mut Object) -> impl Future<Output = Result<Self::Output, StoreError>> + Send;
+}
+
+struct Ping;
+
+impl Task for Ping {
+    type Output = ();
+
+    async fn run(&self, client: &mut Object) -> Result<(), StoreError> {
+        Ok(client.batch_execute("SELECT 1").await?)
     }
 }

@@ -1,10 +1,12 @@
 //! Reading and counting rows.
 
+use deadpool_postgres::Object;
 use tgmesh_proto::id::EventId;
 
 use super::{Detections, uuids};
 use crate::error::StoreError;
 use crate::pg::{Time, Uuid};
+use crate::store::Task;
 
 /// A row's key, place and times.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +31,7 @@ pub struct Stored {
 }
 
 const COLUMNS: &str =
-    "id, stream_epoch, stream_seq, chat_id, message_id, address, stored_at, archived_at FROM detections";
+    "SELECT id, stream_epoch, stream_seq, chat_id, message_id, address, stored_at, archived_at FROM detections";
 
 impl Detections<'_> {
     /// Number of rows.
@@ -37,11 +39,7 @@ impl Detections<'_> {
     /// # Errors
     /// See [`StoreError`].
     pub async fn count(&self) -> Result<u64, StoreError> {
-        let row = self
-            .store
-            .with_connection(async |client| Ok(client.query_one("SELECT count(*) FROM detections", &[]).await?));
-        let count: i64 = row.await?.try_get(0)?;
-        Ok(count as u64)
+        self.store.carry_out(&Count).await
     }
 
     /// The rows with these ids, in no order; ids without a row are left out. Reads every
@@ -50,13 +48,7 @@ impl Detections<'_> {
     /// # Errors
     /// See [`StoreError`].
     pub async fn by_ids(&self, ids: &[EventId]) -> Result<Vec<Stored>, StoreError> {
-        let ids = uuids(ids);
-        let query = format!("SELECT {COLUMNS} WHERE id = ANY($1)");
-        let rows = self
-            .store
-            .with_connection(async |client| Ok(client.query(&query, &[&ids]).await?))
-            .await?;
-        rows.iter().map(stored).collect()
+        self.store.carry_out(&ByIds(uuids(ids))).await
     }
 
     /// At most `limit` rows of an epoch with sequences after `seq`, rising. Reads every partition:
@@ -65,13 +57,53 @@ impl Detections<'_> {
     /// # Errors
     /// See [`StoreError`].
     pub async fn after(&self, epoch: &str, seq: u64, limit: u32) -> Result<Vec<Stored>, StoreError> {
-        let query =
-            format!("SELECT {COLUMNS} WHERE stream_epoch = $1 AND stream_seq > $2 ORDER BY stream_seq LIMIT $3");
-        let (seq, limit) = (i64::try_from(seq).unwrap_or(i64::MAX), i64::from(limit));
-        let rows = self
-            .store
-            .with_connection(async |client| Ok(client.query(&query, &[&epoch, &seq, &limit]).await?))
+        let seq = i64::try_from(seq).unwrap_or(i64::MAX);
+        self.store
+            .carry_out(&After {
+                epoch,
+                seq,
+                limit: limit.into(),
+            })
+            .await
+    }
+}
+
+struct Count;
+
+impl Task for Count {
+    type Output = u64;
+
+    async fn run(&self, client: &mut Object) -> Result<u64, StoreError> {
+        let row = client.query_one("SELECT count(*) FROM detections", &[]).await?;
+        Ok(row.try_get::<_, i64>(0)? as u64)
+    }
+}
+
+struct ByIds(Vec<Uuid>);
+
+impl Task for ByIds {
+    type Output = Vec<Stored>;
+
+    async fn run(&self, client: &mut Object) -> Result<Vec<Stored>, StoreError> {
+        let rows = client
+            .query(&format!("{COLUMNS} WHERE id = ANY($1)"), &[&self.0])
             .await?;
+        rows.iter().map(stored).collect()
+    }
+}
+
+struct After<'a> {
+    epoch: &'a str,
+    seq: i64,
+    limit: i64,
+}
+
+impl Task for After<'_> {
+    type Output = Vec<Stored>;
+
+    async fn run(&self, client: &mut Object) -> Result<Vec<Stored>, StoreError> {
+        let query = format!("{COLUMNS} WHERE stream_epoch = $1 AND stream_seq > $2 ORDER BY stream_seq LIMIT $3");
+        let rows = client.query(&query, &[&self.epoch, &self.seq, &self.limit]).await?;
         rows.iter().map(stored).collect()
     }
 }
