@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use crate::{
-    Button, Entity, EntityKind, Find, Input, Method, chains,
-    evidence::{Labels, Names},
-    families::{self, Seen},
+    Button, Entity, EntityKind, Find, Input, Method, Role, chains,
+    disguise::{Atoms, Fillers, REVERSED, Reading, Suspicion},
+    evidence::{Label, Labels, Names},
+    families::{self, Proof, Seen},
     gather::{Gather, Scene, Sighting},
     links::{self, Told},
     scan,
@@ -16,6 +17,7 @@ use crate::{
 pub struct Detector {
     names: Names,
     labels: Labels,
+    fillers: Fillers,
 }
 
 impl Default for Detector {
@@ -31,13 +33,14 @@ impl Detector {
         Self {
             names: Names::new(),
             labels: Labels::new(),
+            fillers: Fillers::new(),
         }
     }
 
     /// Appends the addresses of `input` to `out`, each once, in the order of their first sighting:
     /// text, hidden links, buttons, previews.
     ///
-    /// Allocates nothing when nothing is found. Takes any text, of any length, in time that grows
+    /// More than 512 addresses of one message are left out. Allocates nothing unless something looks like an address or a part of one. Takes any text, of any length, in time that grows
     /// with the length alone.
     pub fn find(&self, input: &Input<'_>, out: &mut Vec<Find>) {
         let prior = input.prior.and_then(chains::by_name);
@@ -106,17 +109,93 @@ impl Detector {
                 });
             });
         }
+        if Suspicion::of(input.text).any() {
+            self.look_behind(input.text, &mut gather);
+        }
     }
+
+    /// Finds what is disguised in a text.
+    fn look_behind(&self, text: &str, gather: &mut Gather<'_, '_>) {
+        let folded = Reading::folded(text, &self.fillers);
+        if !folded.is_plain() {
+            read_text(&folded.text, &mut |seen, told, span| {
+                let steps = folded.steps(&span);
+                if !steps.is_empty() {
+                    add_behind(text, &folded, seen, told, &span, &steps, gather);
+                }
+            });
+        }
+        join(text, &folded, &[], gather);
+        let says_reversed = gather.scene.says_reversed();
+        if says_reversed || ["x0", "X0", "pmup", "knob"].iter().any(|end| folded.text.contains(end)) {
+            let reversed = folded.reversed();
+            // Backwards, any key is another key: without a word for it only what proves itself.
+            let proven =
+                |seen: &Seen| says_reversed || !matches!(seen.proof, Proof::Base58 | Proof::Base58Words | Proof::Hex32);
+            read_text(&reversed.text, &mut |seen, told, span| {
+                if told.is_none() && proven(&seen) {
+                    let mut steps = reversed.steps(&span);
+                    steps.push(REVERSED);
+                    add_behind(text, &reversed, seen, None, &span, &steps, gather);
+                }
+            });
+            if says_reversed {
+                join(text, &reversed, &[REVERSED], gather);
+            }
+        }
+    }
+}
+
+/// Adds what stands in pieces in a reading.
+fn join(text: &str, reading: &Reading, more: &[&'static str], gather: &mut Gather<'_, '_>) {
+    if !Suspicion::of(&reading.text).pieces {
+        return;
+    }
+    Atoms::of(&reading.text).join(&mut |joined| {
+        let span = joined.seen.span.clone();
+        let place = reading.back(&span);
+        if joined.needs_label && gather.scene.label(&place) != Some(Label::Role(Role::Token)) {
+            return;
+        }
+        let mut steps = joined.steps;
+        steps.extend(reading.steps(&span));
+        steps.extend(more);
+        add_behind(text, reading, joined.seen, None, &span, &steps, gather);
+    });
+}
+
+/// Adds an address of a reading where it stands in the original.
+fn add_behind(
+    text: &str,
+    reading: &Reading,
+    seen: Seen,
+    told: Option<Told>,
+    span: &Range<usize>,
+    steps: &[&'static str],
+    gather: &mut Gather<'_, '_>,
+) {
+    let place = reading.back(span);
+    gather.add(Sighting {
+        seen,
+        raw: &text[place.clone()],
+        at: place.clone(),
+        span: Some(place),
+        told,
+        method: Method::Deobfuscated,
+        steps,
+    });
 }
 
 /// Every address of a text as it stands, with what its link tells if it stands in one, and where
 /// it stands.
 fn read_text(text: &str, found: &mut dyn FnMut(Seen, Option<Told>, Range<usize>)) {
     let mut word = 0..0;
+    let mut in_link = false;
     for run in scan::runs(text) {
         if run.range.start >= word.end {
             word = links::word_around(text, run.range.start);
-            if links::is_link(&text[word.clone()]) {
+            in_link = links::is_link(&text[word.clone()]);
+            if in_link {
                 let start = word.start;
                 links::read(&text[word.clone()], &mut |seen, told| {
                     let span = start + seen.span.start..start + seen.span.end;
@@ -124,7 +203,7 @@ fn read_text(text: &str, found: &mut dyn FnMut(Seen, Option<Told>, Range<usize>)
                 });
                 continue;
             }
-        } else if links::is_link(&text[word.clone()]) {
+        } else if in_link {
             continue;
         }
         families::look(&run, &mut |seen| {

@@ -10,8 +10,8 @@ pub(crate) mod evm;
 mod move_vm;
 pub(crate) mod solana;
 mod sui;
-mod ton;
-mod tron;
+pub(crate) mod ton;
+pub(crate) mod tron;
 
 use std::ops::Range;
 

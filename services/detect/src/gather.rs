@@ -38,6 +38,7 @@ pub(crate) struct Scene<'a> {
     labels: &'a Labels,
     prior: Option<&'static Chain>,
     mentions: OnceCell<Vec<Mention>>,
+    reversed: OnceCell<bool>,
 }
 
 impl<'a> Scene<'a> {
@@ -48,7 +49,18 @@ impl<'a> Scene<'a> {
             labels,
             prior,
             mentions: OnceCell::new(),
+            reversed: OnceCell::new(),
         }
+    }
+
+    /// Whether the text says that an address stands there backwards.
+    pub(crate) fn says_reversed(&self) -> bool {
+        *self.reversed.get_or_init(|| self.labels.reversed(self.text))
+    }
+
+    /// What the word before a place calls it.
+    pub(crate) fn label(&self, at: &Range<usize>) -> Option<Label> {
+        self.labels.before(self.text, at)
     }
 
     fn nearest(&self, at: &Range<usize>, families: &[Family]) -> Option<&'static Chain> {
@@ -57,10 +69,14 @@ impl<'a> Scene<'a> {
     }
 }
 
+/// The most finds of one message: what one of 4,096 characters with a hundred links can carry is
+/// below it, and what a longer text costs stays in proportion.
+const MOST: usize = 512;
+
 /// Collects the finds of one message.
 #[derive(Debug)]
 pub(crate) struct Gather<'a, 'o> {
-    scene: Scene<'a>,
+    pub(crate) scene: Scene<'a>,
     out: &'o mut Vec<Find>,
     /// Where this message's finds begin.
     first: usize,
@@ -82,11 +98,17 @@ impl<'a, 'o> Gather<'a, 'o> {
         });
         match known {
             Some(known) => join(known, find),
+            None if self.out.len() - self.first >= MOST => {}
             None => self.out.push(find),
         }
     }
 
     fn settle(&self, sighting: Sighting<'_>) -> Option<Find> {
+        // Backwards, any key is another key that looks as good; the reversed reading has the right
+        // one.
+        if sighting.method == Method::Plain && sighting.seen.proof == Proof::Base58 && self.scene.says_reversed() {
+            return None;
+        }
         let Sighting {
             seen,
             raw,
@@ -124,13 +146,13 @@ impl<'a, 'o> Gather<'a, 'o> {
         }
         let mut role = told.as_ref().map_or(Role::Unknown, |told| told.role);
         if told.is_none() && method != Method::Button {
-            match self.scene.labels.before(self.scene.text, &at) {
+            match self.scene.label(&at) {
                 Some(Label::Role(named)) => {
                     role = named;
                     clues.push(Clue::Label(named));
                 }
                 Some(Label::NoAddress) => clues.push(Clue::NoAddress),
-                None => {}
+                Some(Label::Reversed) | None => {}
             }
         }
         if role == Role::Unknown || role == Role::Pool {

@@ -16,6 +16,7 @@
 
 mod chains;
 mod detector;
+mod disguise;
 mod evidence;
 mod families;
 mod find;

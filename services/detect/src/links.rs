@@ -84,11 +84,14 @@ const QUOTES: [&str; 10] = [
     "0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913",
 ];
 
+/// Of a longer link only so many bytes are read; what messengers and browsers take is shorter.
+const LONGEST: usize = 4096;
+
 /// Hands every address of `link` to `found`, with what the link tells about it.
 ///
 /// The spans count in `link`, or are those of the whole link when percent signs had to be decoded.
 pub(crate) fn read(link: &str, found: &mut dyn FnMut(Seen, Told)) {
-    let decoded = percent_decoded(link);
+    let decoded = percent_decoded(&link[..link.floor_char_boundary(LONGEST)]);
     let text: &str = &decoded;
     let mut seen = Vec::new();
     for run in scan::runs(text) {

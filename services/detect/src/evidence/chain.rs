@@ -114,6 +114,8 @@ fn counts(text: &str, span: &Range<usize>) -> bool {
     }
 }
 
+/// How far a frame is looked for on either side, in bytes.
+const REACH: usize = 96;
 /// Marks that introduce a value; a sentence would not put them before a word.
 const MARKS: [char; 17] = [
     ':', '：', '#', '⛓', '→', '➜', '➡', '>', '=', '|', '(', '[', '（', '【', '👉', '🔗', '•',
@@ -165,10 +167,10 @@ const TAILS: [&str; 12] = [
 
 /// Something around an ordinary word says that a chain is meant.
 fn framed(text: &str, span: &Range<usize>) -> bool {
-    let line_start = text[..span.start].rfind('\n').map_or(0, |i| i + 1);
-    let line_end = text[span.end..].find('\n').map_or(text.len(), |i| span.end + i);
-    let before = text[line_start..span.start].trim_end();
-    let after = text[span.end..line_end].trim_start();
+    let from = text.floor_char_boundary(span.start.saturating_sub(REACH));
+    let to = text.ceil_char_boundary(span.end + REACH);
+    let before = text[from..span.start].rsplit('\n').next().unwrap_or("").trim_end();
+    let after = text[span.end..to].split('\n').next().unwrap_or("").trim_start();
     let alone = |side: &str| !side.chars().any(char::is_alphanumeric);
     if alone(before) && alone(after) {
         return true;

@@ -16,6 +16,8 @@ pub(crate) enum Label {
     Role(Role),
     /// A transaction or block hash, a key, a commit: no address at all.
     NoAddress,
+    /// It stands there backwards.
+    Reversed,
 }
 
 const TOKEN: &[&str] = &[
@@ -126,6 +128,45 @@ const NO_ADDRESS: &[&str] = &[
     "işlem",
 ];
 
+const REVERSED: &[&str] = &[
+    "reversed",
+    "reverse",
+    "backwards",
+    "backward",
+    "mirrored",
+    "right to left",
+    "al revés",
+    "al reves",
+    "invertido",
+    "наоборот",
+    "задом наперёд",
+    "задом наперед",
+    "в обратном порядке",
+    "倒序",
+    "反向",
+    "倒着",
+    "反过来",
+    "逆順",
+    "逆さ",
+    "rückwärts",
+    "umgekehrt",
+    "à l'envers",
+    "inversé",
+    "al contrario",
+    "ao contrário",
+    "tersten",
+    "ters",
+    "terbalik",
+    "dibalik",
+    "omgekeerd",
+    "wspak",
+    "ngược",
+    "거꾸로",
+    "معکوس",
+    "معكوس",
+    "उल्टा",
+];
+
 /// The label words, ready to be searched for.
 #[derive(Debug)]
 pub(crate) struct Labels {
@@ -140,6 +181,7 @@ impl Labels {
             (POOL, Label::Role(Role::Pool)),
             (ACCOUNT, Label::Role(Role::Account)),
             (NO_ADDRESS, Label::NoAddress),
+            (REVERSED, Label::Reversed),
         ];
         let patterns = lists.iter().flat_map(|(words, _)| words.iter());
         let meanings = lists
@@ -155,24 +197,23 @@ impl Labels {
         Self { search, meanings }
     }
 
+    /// Whether anything in `text` says that an address stands there backwards.
+    pub(crate) fn reversed(&self, text: &str) -> bool {
+        self.search.find_iter(text).any(|found| {
+            self.meanings[found.pattern().as_usize()] == Label::Reversed && whole_word(text, &found.range())
+        })
+    }
+
     /// The label nearest before `at`, on its line or, where the address begins a line, on the last
     /// line above that says anything.
     pub(crate) fn before(&self, text: &str, at: &Range<usize>) -> Option<Label> {
-        let mut from = at.start.saturating_sub(REACH);
-        while !text.is_char_boundary(from) {
-            from += 1;
-        }
+        let from = text.ceil_char_boundary(at.start.saturating_sub(REACH));
         let lead = &text[from..at.start];
         let line = lead.rsplit('\n').find(|line| line.chars().any(char::is_alphanumeric))?;
-        let whole = |span: &Range<usize>| {
-            let ends = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
-            !line[span.clone()].is_ascii()
-                || (ends(line[..span.start].chars().next_back()) && ends(line[span.end..].chars().next()))
-        };
         let (end, label) = self
             .search
             .find_iter(line)
-            .filter(|found| whole(&found.range()))
+            .filter(|found| whole_word(line, &found.range()))
             .last()
             .map(|found| (found.end(), self.meanings[found.pattern().as_usize()]))?;
         // "Contract (no emoji):" may be wordy; "LP burned" above an address says nothing of it.
@@ -183,6 +224,13 @@ impl Labels {
         let same_line = !lead[lead.rfind(line)? + line.len()..].contains('\n');
         (label == Label::Role(Role::Token) || between <= if same_line { 2 } else { 0 }).then_some(label)
     }
+}
+
+/// No letter or digit touches an ASCII label.
+fn whole_word(text: &str, span: &Range<usize>) -> bool {
+    let ends = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
+    !text[span.clone()].is_ascii()
+        || (ends(text[..span.start].chars().next_back()) && ends(text[span.end..].chars().next()))
 }
 
 #[cfg(test)]

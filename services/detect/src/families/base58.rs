@@ -20,24 +20,41 @@ pub(crate) fn value(byte: u8) -> Option<u8> {
     VALUE.get(byte as usize).copied().filter(|&v| v != NONE)
 }
 
-/// Decodes `text` into exactly `N` bytes; `None` when a character is foreign or the length is
-/// another.
+/// Decodes `text` into exactly `N` bytes, at most 32; `None` when a character is foreign or the
+/// length is another.
 pub(crate) fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let mut out = [0_u8; N];
-    for byte in text.bytes() {
-        let mut carry = u32::from(value(byte)?);
-        for slot in out.iter_mut().rev() {
-            carry += u32::from(*slot) * 58;
-            *slot = carry as u8;
-            carry >>= 8;
+    /// 32 bits each, least first, and one more for what overflows.
+    const LIMBS: usize = 9;
+    const { assert!(N <= 32) };
+    let mut limbs = [0_u32; LIMBS];
+    // Five digits at a time: 58^5 fits 30 bits.
+    for digits in text.as_bytes().chunks(5) {
+        let mut carry = 0_u64;
+        let mut scale = 1_u64;
+        for &digit in digits {
+            carry = carry * 58 + u64::from(value(digit)?);
+            scale *= 58;
+        }
+        for limb in &mut limbs {
+            carry += u64::from(*limb) * scale;
+            *limb = carry as u32;
+            carry >>= 32;
         }
         if carry != 0 {
             return None;
         }
     }
+    let mut bytes = [0; LIMBS * 4];
+    for (four, limb) in bytes.chunks_exact_mut(4).zip(limbs.iter().rev()) {
+        four.copy_from_slice(&limb.to_be_bytes());
+    }
+    let (high, low) = bytes.split_at(LIMBS * 4 - N);
     let ones = text.bytes().take_while(|&b| b == b'1').count();
-    let zeros = out.iter().take_while(|&&b| b == 0).count();
-    (ones == zeros).then_some(out)
+    let zeros = low.iter().take_while(|&&b| b == 0).count();
+    if ones != zeros || high.iter().any(|&b| b != 0) {
+        return None;
+    }
+    low.try_into().ok()
 }
 
 #[cfg(test)]

@@ -17,6 +17,9 @@ const SUFFIXES: [&str; 5] = ["pump", "bonk", "moon", "BAGS", "jups"];
 /// fewer than 18 different ones come once in 10^7.
 const FEWEST_DIFFERENT: u32 = 16;
 
+/// How far back the beginning of a JWT is looked for, in bytes.
+const LONGEST_TOKEN: usize = 1024;
+
 pub(super) fn look(run: &Run<'_>, span: &Range<usize>, word: &str, found: &mut dyn FnMut(Seen)) {
     if !is_key(word) || in_blob(run, span) {
         return;
@@ -81,21 +84,16 @@ fn in_blob(run: &Run<'_>, span: &Range<usize>) -> bool {
     if after == b'=' && !run.after(span.end + 1).is_ascii_alphanumeric() {
         return true;
     }
-    let blob = &run.text[run.range.clone()];
-    if blob.starts_with("eyJ")
-        || (before == b'.'
-            && run.text[..span.start]
-                .rsplit(char::is_whitespace)
-                .next()
-                .is_some_and(|word| word.contains("eyJ")))
-    {
+    // The parts of a JWT are separated by dots, and the first is JSON in base64.
+    let from = run.text.floor_char_boundary(span.start.saturating_sub(LONGEST_TOKEN));
+    let lead = &run.text[from..span.start];
+    let token = lead.rsplit(char::is_whitespace).next().unwrap_or("");
+    if run.text[run.range.clone()].starts_with("eyJ") || (before == b'.' && token.contains("eyJ")) {
         return true;
     }
-    let lead = &run.text[run.range.start..span.start];
     if ["sha1-", "sha256-", "sha384-", "sha512-", "SHA256:"]
         .iter()
         .any(|name| lead.ends_with(name))
-        || run.text[..span.start].ends_with("SHA256:")
     {
         return true;
     }

@@ -1,0 +1,133 @@
+//! One reading with everything undone that concerns single characters, tags and fillers.
+
+use super::{
+    Fillers, Reading,
+    alphabet::{self, Fold},
+};
+
+/// Tags that people's clients leave in a text.
+const TAGS: [&str; 16] = [
+    "b",
+    "i",
+    "u",
+    "s",
+    "a",
+    "br",
+    "em",
+    "code",
+    "pre",
+    "strong",
+    "span",
+    "del",
+    "ins",
+    "tg-spoiler",
+    "spoiler",
+    "font",
+];
+
+pub(super) fn fold(text: &str, fillers: &Fillers) -> Reading {
+    let mut reading = Reading {
+        text: String::with_capacity(text.len()),
+        origin: Vec::with_capacity(text.len()),
+        marks: Vec::new(),
+    };
+    let fillers = fillers.find(text);
+    let mut fillers = fillers.iter().peekable();
+    let mut skip = 0;
+    // Where the current word ends and whether its look-alikes are to be folded.
+    let mut word = (0, false);
+    for (at, c) in text.char_indices() {
+        if at < skip {
+            continue;
+        }
+        if let Some(filler) = fillers.next_if(|filler| filler.start <= at) {
+            reading.mark("fold:filler");
+            skip = filler.end;
+            continue;
+        }
+        let origin = at..at + c.len_utf8();
+        if c == '<'
+            && let Some(length) = tag(&text[at..])
+        {
+            reading.mark("fold:markup");
+            skip = at + length;
+            continue;
+        }
+        if c.is_ascii() {
+            reading.push(c, origin);
+            continue;
+        }
+        match alphabet::fold(c) {
+            Fold::Keep => reading.push(c, origin),
+            Fold::Invisible => reading.mark("fold:zero-width"),
+            Fold::Width(to) => {
+                reading.mark("fold:width");
+                reading.push(to, origin);
+            }
+            Fold::Font(to) => {
+                reading.mark("fold:font");
+                reading.push(to, origin);
+            }
+            Fold::LookAlike(to) => {
+                if at >= word.0 {
+                    word = mixed(text, at);
+                }
+                if word.1 {
+                    reading.mark("fold:look-alike");
+                    reading.push(to, origin);
+                } else {
+                    reading.push(c, origin);
+                }
+            }
+        }
+    }
+    reading
+}
+
+/// The end of the word around `at`, and whether it mixes ASCII with look-alikes or is a single
+/// character. A word all of another script is a word of that script.
+fn mixed(text: &str, at: usize) -> (usize, bool) {
+    let belongs = |c: &char| c.is_ascii_alphanumeric() || (!c.is_ascii() && alphabet::fold(*c) != Fold::Keep);
+    // Backwards only as far as matters: a plain character beside it is enough.
+    let before = text[..at].chars().rev().take(64).take_while(belongs);
+    let lead_ascii = before.clone().any(|c| c.is_ascii());
+    let alone = before.count() == 0;
+    let mut end = at;
+    let mut ascii = lead_ascii;
+    let mut visible = 0;
+    for c in text[at..].chars().take_while(belongs) {
+        end += c.len_utf8();
+        ascii |= c.is_ascii();
+        visible += 1;
+    }
+    (end, ascii || (alone && visible == 1))
+}
+
+/// The length of an HTML tag at the start of `text`.
+fn tag(text: &str) -> Option<usize> {
+    const LONGEST: usize = 64;
+    let end = text.bytes().take(LONGEST).position(|b| b == b'>')?;
+    let inner = text[1..end].trim_start_matches('/');
+    let name = inner.split([' ', '/']).next()?;
+    TAGS.iter().any(|tag| name.eq_ignore_ascii_case(tag)).then_some(end + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folded(text: &str) -> String {
+        fold(text, &Fillers::new()).text
+    }
+
+    #[test]
+    fn only_mixed_words_lose_their_script() {
+        assert_eq!(folded("контракт 0хb1"), "контракт 0xb1");
+        assert_eq!(folded("4Т4уkFТj"), "4T4ykFTj");
+        assert_eq!(folded("ТОН и у"), "ТОН и y");
+        assert_eq!(
+            folded("<b>a</b><i>b</i> <https://x.io> 1<2>3"),
+            "ab <https://x.io> 1<2>3"
+        );
+    }
+}

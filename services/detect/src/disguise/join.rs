@@ -1,0 +1,378 @@
+//! Addresses in pieces: spaces, line breaks, dots, dashes, emoji or quotes between chunks, one
+//! character at a time, numbered parts, a prefix or suffix that stands apart.
+//!
+//! The text is cut into atoms (letters and digits without a break). What lies between two atoms is
+//! soft when a person would skip it while copying, hard when it separates things. Addresses with a
+//! prefix or checksum are looked for from every atom that can begin one; Solana, which has neither,
+//! only in whole groups between hard gaps, so that no sum of words becomes a key by chance.
+
+mod group;
+mod parts;
+
+use std::ops::Range;
+
+use crate::{
+    families::{self, Proof, Seen, evm, ton, tron},
+    scan::Run,
+};
+
+/// The pieces of a text.
+#[derive(Debug)]
+pub(crate) struct Atoms<'a> {
+    text: &'a str,
+    atoms: Vec<Atom>,
+}
+
+/// Letters and digits without a break.
+#[derive(Debug, Clone)]
+struct Atom {
+    range: Range<usize>,
+    /// What lies between this atom and the next.
+    gap: Gap,
+}
+
+/// What lies between two atoms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gap {
+    /// Skipped while copying; the step that skipping it is.
+    Soft(&'static str),
+    /// It separates things.
+    Hard,
+}
+
+/// An address put together.
+#[derive(Debug)]
+pub(crate) struct Joined {
+    /// Its span runs from the first piece to the last.
+    pub(crate) seen: Seen,
+    /// How the pieces were joined.
+    pub(crate) steps: Vec<&'static str>,
+    /// Form alone does not carry it: a word must call it an address.
+    pub(crate) needs_label: bool,
+}
+
+/// The longest form, `0x` and 64 hex digits.
+const LONGEST: usize = 66;
+/// The longest gap that is skipped, in characters.
+const WIDEST_GAP: usize = 10;
+
+impl<'a> Atoms<'a> {
+    pub(crate) fn of(text: &'a str) -> Self {
+        let bytes = text.as_bytes();
+        let mut atoms: Vec<Atom> = Vec::new();
+        let mut at = 0;
+        while at < bytes.len() {
+            if !bytes[at].is_ascii_alphanumeric() {
+                at += 1;
+                continue;
+            }
+            let start = at;
+            while at < bytes.len() && bytes[at].is_ascii_alphanumeric() {
+                at += 1;
+            }
+            if let Some(last) = atoms.last_mut() {
+                last.gap = gap(&text[last.range.end..start]);
+            }
+            atoms.push(Atom {
+                range: start..at,
+                gap: Gap::Hard,
+            });
+        }
+        Self { text, atoms }
+    }
+
+    /// Hands every address in pieces to `found`.
+    pub(crate) fn join(&self, found: &mut dyn FnMut(Joined)) {
+        for first in 0..self.atoms.len() {
+            match self.beginning(first) {
+                [b'0', b'x' | b'X'] => self.evm(first, found),
+                [b'O' | b'o', b'x' | b'X'] => self.letter_for_digit(first, found),
+                [b'T', b'A'..=b'Z' | b'1'..=b'9'] => self.tron(first, found),
+                [b'E' | b'U' | b'k' | b'0', b'Q' | b'f'] => self.ton(first, found),
+                _ => {}
+            }
+            self.bare_hex(first, found);
+        }
+        group::solana(self, found);
+        parts::numbered(self, found);
+    }
+
+    fn piece(&self, index: usize) -> &'a str {
+        &self.text[self.atoms[index].range.clone()]
+    }
+
+    /// Pieces from `first` on until `length` characters are together; `None` when a hard gap comes
+    /// first or the last piece goes beyond.
+    fn collect(&self, first: usize, length: usize) -> Option<(String, Range<usize>, Vec<&'static str>)> {
+        let mut word = String::with_capacity(length);
+        let mut steps = Vec::new();
+        for (index, atom) in self.atoms.iter().enumerate().skip(first) {
+            word.push_str(self.piece(index));
+            if word.len() >= length {
+                // In one piece it is no disguise.
+                return (word.len() == length && index > first)
+                    .then(|| (word, self.atoms[first].range.start..atom.range.end, steps));
+            }
+            match atom.gap {
+                Gap::Soft(step) if !steps.contains(&step) => steps.push(step),
+                Gap::Soft(_) => {}
+                Gap::Hard => return None,
+            }
+        }
+        None
+    }
+
+    /// The first two characters from `first` on, in one piece or in two.
+    fn beginning(&self, first: usize) -> [u8; 2] {
+        let piece = self.piece(first).as_bytes();
+        let second = match (piece.get(1), self.atoms.get(first + 1)) {
+            (Some(&second), _) => second,
+            (None, Some(next)) => self.text.as_bytes()[next.range.start],
+            (None, None) => 0,
+        };
+        [piece[0], second]
+    }
+
+    fn evm(&self, first: usize, found: &mut dyn FnMut(Joined)) {
+        if let Some((word, span, steps)) = self.collect(first, 42) {
+            offer_evm(&word[2..], &span, steps, false, found);
+        }
+    }
+
+    /// "Ox": only as a prefix, where it cannot be a digit.
+    fn letter_for_digit(&self, first: usize, found: &mut dyn FnMut(Joined)) {
+        let piece = self.piece(first);
+        if piece.len() == 42 {
+            offer_evm(&piece[2..], &self.atoms[first].range, vec!["fold:prefix"], false, found);
+        }
+    }
+
+    /// 40 hex digits whose `0x` was left out. Without EIP-55 they may be a commit.
+    fn bare_hex(&self, index: usize, found: &mut dyn FnMut(Joined)) {
+        let piece = self.piece(index);
+        let digits = if piece.len() == 41 {
+            piece.strip_prefix(['x', 'X']).unwrap_or("")
+        } else {
+            piece
+        };
+        let prefixed =
+            index > 0 && self.atoms[index - 1].gap != Gap::Hard && self.piece(index - 1).ends_with(['x', 'X']);
+        if digits.len() == 40 && !prefixed {
+            offer_evm(digits, &self.atoms[index].range, vec!["fold:prefix"], true, found);
+        }
+    }
+
+    fn tron(&self, first: usize, found: &mut dyn FnMut(Joined)) {
+        if let Some((word, span, steps)) = self.collect(first, 34)
+            && tron::is_address(&word)
+        {
+            found(Joined {
+                seen: Seen {
+                    span,
+                    families: &[crate::Family::Tron],
+                    address: word,
+                    coin_type: None,
+                    proof: Proof::Base58Check,
+                },
+                steps,
+                needs_label: false,
+            });
+        }
+    }
+
+    /// TON addresses contain the dashes and underlines that others put between pieces, so both
+    /// readings are tried: they belong to the address, or they do not.
+    fn ton(&self, first: usize, found: &mut dyn FnMut(Joined)) {
+        const LENGTH: usize = 48;
+        for keep in [true, false] {
+            let mut word = String::with_capacity(LENGTH);
+            let mut steps = Vec::new();
+            for (index, atom) in self.atoms.iter().enumerate().skip(first) {
+                word.push_str(self.piece(index));
+                let next = self
+                    .atoms
+                    .get(index + 1)
+                    .map_or(self.text.len(), |next| next.range.start);
+                let between = &self.text[atom.range.end..next];
+                let mut end = atom.range.end;
+                if keep {
+                    // The last characters of an address may be dashes too.
+                    for (at, joiner) in between.match_indices(['-', '_']) {
+                        if word.len() < LENGTH {
+                            word.push_str(joiner);
+                            end = atom.range.end + at + 1;
+                        }
+                    }
+                }
+                if word.len() >= LENGTH {
+                    if word.len() == LENGTH
+                        && !steps.is_empty()
+                        && let Some(address) = ton::canonical(&word)
+                    {
+                        let span = self.atoms[first].range.start..end;
+                        found(Joined {
+                            seen: Seen {
+                                span,
+                                families: &[crate::Family::Ton],
+                                address,
+                                coin_type: None,
+                                proof: Proof::Crc16,
+                            },
+                            steps,
+                            needs_label: false,
+                        });
+                        return;
+                    }
+                    break;
+                }
+                if keep && between.bytes().all(|b| matches!(b, b'-' | b'_')) {
+                    continue;
+                }
+                match atom.gap {
+                    Gap::Soft(step) if !steps.contains(&step) => steps.push(step),
+                    Gap::Soft(_) => {}
+                    Gap::Hard => break,
+                }
+            }
+        }
+    }
+}
+
+fn offer_evm(digits: &str, span: &Range<usize>, steps: Vec<&'static str>, bare: bool, found: &mut dyn FnMut(Joined)) {
+    if let Some((address, proof)) = evm::canonical(digits) {
+        let seen = Seen {
+            span: span.clone(),
+            families: &[crate::Family::Evm],
+            address,
+            coin_type: None,
+            proof,
+        };
+        found(Joined {
+            seen,
+            steps,
+            needs_label: bare && proof == Proof::OneCase,
+        });
+    }
+}
+
+/// The address that `word` is from end to end.
+fn whole(word: &str) -> Option<Seen> {
+    let mut whole = None;
+    families::look(
+        &Run {
+            text: word,
+            range: 0..word.len(),
+        },
+        &mut |seen| {
+            if seen.span == (0..word.len()) {
+                whole = Some(seen);
+            }
+        },
+    );
+    whole
+}
+
+/// Whether a person would skip what lies between two pieces, and what kind of skipping that is.
+fn gap(between: &str) -> Gap {
+    let mut step = None;
+    let mut lines = 0;
+    for (count, c) in between.chars().enumerate() {
+        let kind = match c {
+            ' ' | '\t' | '\u{a0}' => "join:space",
+            '\n' | '\r' => {
+                lines += usize::from(c == '\n');
+                "join:line"
+            }
+            '.' | '·' | '…' | '•' | '∙' | '。' => "join:dot",
+            '-' | '_' | '–' | '—' | '~' | '‐' | '‑' | '−' => "join:dash",
+            '`' | '*' | '"' | '\'' | '|' | '+' | '\\' | '^' | '“' | '”' | '„' | '«' | '»' | '[' | ']' | '{' | '}' => {
+                "join:mark"
+            }
+            // Pointing somewhere, naming something or counting is not decoration.
+            '→' | '➜' | '➡' | '👉' | '👇' | '👈' | '⬇' => return Gap::Hard,
+            c if c.is_ascii() || c.is_alphanumeric() => return Gap::Hard,
+            c if is_punctuation(c) => return Gap::Hard,
+            _ => "join:emoji",
+        };
+        if count >= WIDEST_GAP || lines > 1 {
+            return Gap::Hard;
+        }
+        if step.is_none() || step == Some("join:space") {
+            step = Some(kind);
+        }
+    }
+    step.map_or(Gap::Hard, Gap::Soft)
+}
+
+/// Sentence marks beyond ASCII.
+fn is_punctuation(c: char) -> bool {
+    matches!(
+        c,
+        '，' | '、'
+            | '：'
+            | '；'
+            | '？'
+            | '！'
+            | '（'
+            | '）'
+            | '【'
+            | '】'
+            | '《'
+            | '》'
+            | '¿'
+            | '¡'
+            | '،'
+            | '؛'
+            | '؟'
+            | '।'
+            | '€'
+            | '£'
+            | '¥'
+            | '₽'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn joined(text: &str) -> Vec<(String, Vec<&'static str>)> {
+        let mut out = Vec::new();
+        Atoms::of(text).join(&mut |joined| out.push((joined.seen.address, joined.steps)));
+        out
+    }
+
+    #[test]
+    fn what_has_a_prefix_or_checksum_is_joined() {
+        let evm = "0x302ab9ae394D675676Ddb41E294169224824fc9A".to_owned();
+        assert_eq!(
+            joined("contract 0x 302ab9ae394D675676Ddb41E294169224824fc9A"),
+            [(evm.clone(), vec!["join:space"])]
+        );
+        assert_eq!(
+            joined("0x302ab9ae394D67 ⭐ 5676Ddb41E29 ⭐ 4169224824fc9A"),
+            [(evm.clone(), vec!["join:emoji"])]
+        );
+        assert_eq!(
+            joined("302ab9ae394D675676Ddb41E294169224824fc9A"),
+            [(evm.clone(), vec!["fold:prefix"])]
+        );
+        assert_eq!(joined(&evm), [], "in one piece");
+        assert_eq!(
+            joined("0x302ab9ae394D675676Ddb41E29, 4169224824fc9A"),
+            [],
+            "a comma separates"
+        );
+        assert_eq!(
+            joined("EQCPGzW1dJURRybL41Q3KYfzX4fZdQUeY8-7 -TKyeR7f-7cU"),
+            [(
+                "EQCPGzW1dJURRybL41Q3KYfzX4fZdQUeY8-7-TKyeR7f-7cU".to_owned(),
+                vec!["join:dash"]
+            )]
+        );
+        assert_eq!(
+            joined("TFDZHQVP23xKq6cD7rD...iCBBCgxmdHnfsrR"),
+            [("TFDZHQVP23xKq6cD7rDiCBBCgxmdHnfsrR".to_owned(), vec!["join:dot"])]
+        );
+    }
+}
