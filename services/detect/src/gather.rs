@@ -91,6 +91,7 @@ impl<'a, 'o> Gather<'a, 'o> {
     /// Settles what one sighting is, and adds it or joins it to what is known of the address.
     pub(crate) fn add(&mut self, sighting: Sighting<'_>) {
         let Some(find) = self.settle(sighting) else { return };
+        let full = self.out.len() - self.first >= MOST;
         let known = self.out[self.first..].iter_mut().find(|known| {
             known.family == find.family
                 && known.address == find.address
@@ -98,7 +99,7 @@ impl<'a, 'o> Gather<'a, 'o> {
         });
         match known {
             Some(known) => join(known, find),
-            None if self.out.len() - self.first >= MOST => {}
+            None if full => {}
             None => self.out.push(find),
         }
     }

@@ -181,15 +181,19 @@ fn is_suffix(piece: &str) -> bool {
     SUFFIXES.contains(&piece)
 }
 
-/// Whether a piece reads like a word of a sentence: letters alone, in one of the three usual cases.
+/// Whether a piece reads like a word of a sentence (letters alone, in one of the three usual
+/// cases) or like a name of several ("RotateEachWord64").
 fn is_word(piece: &str) -> bool {
     if SHORT_WORDS.iter().any(|word| piece.eq_ignore_ascii_case(word)) {
         return true;
     }
-    let rest = &piece.as_bytes()[1..];
-    piece.len() >= 4
-        && piece.as_bytes()[0].is_ascii_alphabetic()
-        && (rest.iter().all(u8::is_ascii_lowercase) || piece.bytes().all(|b| b.is_ascii_uppercase()))
+    let letters = piece.trim_end_matches(|c: char| c.is_ascii_digit());
+    if letters.len() < 4 || !letters.bytes().all(|b| b.is_ascii_alphabetic()) {
+        return false;
+    }
+    let small = letters.bytes().filter(u8::is_ascii_lowercase).count();
+    // Seven in ten: of a random piece of ten characters one in fifty is like that.
+    small * 10 >= letters.len() * 7 || (small == 0 && letters.len() == piece.len())
 }
 
 #[cfg(test)]
@@ -231,6 +235,7 @@ mod tests {
             joined("3pVf9xEQvnK32iS5dHZmx68Rihq9tZQT5zQL1HaEDRX was invalid"),
             [""; 0]
         );
+        assert_eq!(joined("Swap64 + RotateEachWord64 + RotateEachWord32 + BSwap"), [""; 0]);
         assert_eq!(joined("Apple Banana Cherry Damson Grape Honey"), [""; 0]);
     }
 }
