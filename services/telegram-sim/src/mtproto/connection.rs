@@ -1,0 +1,224 @@
+//! One TCP connection: reads packets, answers requests, and lets the writer send.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::crypt::{self, AuthKey, CryptError, Sender};
+use super::envelope::{EnvelopeError, Packet};
+use super::framing::{FrameError, Framing};
+use super::outbox::Outbox;
+use super::session::{Session, Verdict, rpc_result};
+use super::writer::{self, Encoder};
+use crate::clock;
+use crate::rpc::{self, Caller};
+use crate::sim::Shared;
+use crate::world::AccountNo;
+
+/// Connections at a time; a further one waits in the listen queue.
+const MAX_CONNECTIONS: usize = 1_024;
+/// A connection that has not sent its first packet by then is closed.
+const FIRST_PACKET: Duration = Duration::from_secs(30);
+/// Unknown authorization key, as a transport error.
+const KEY_UNKNOWN: i32 = 404;
+
+/// Why a connection ends.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error(transparent)]
+    Crypt(#[from] CryptError),
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    #[error("the authorization key is unknown")]
+    UnknownKey,
+    #[error("the client went silent")]
+    Silent,
+}
+
+/// Accepts connections until `stop`; those that run then are closed.
+pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, tasks: TaskTracker, stop: CancellationToken) {
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = accept(&listener, &slots) => accepted,
+        };
+        let Some((stream, from, slot)) = accepted else {
+            // Out of file descriptors, most likely: let some connections end first.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let (shared, closed) = (Arc::clone(&shared), stop.child_token());
+        tasks.spawn(async move {
+            let end = run(stream, &shared, closed).await;
+            match end {
+                Ok(()) => tracing::debug!(%from, "connection closed"),
+                Err(error) => tracing::debug!(%from, %error, "connection ended"),
+            }
+            drop(slot);
+        });
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, from)) => Some((stream, from, slot)),
+        Err(error) => {
+            tracing::warn!(%error, "couldn't accept a connection");
+            None
+        }
+    }
+}
+
+async fn run(stream: TcpStream, shared: &Arc<Shared>, closed: CancellationToken) -> Result<(), End> {
+    stream.set_nodelay(true)?;
+    let (mut incoming, mut outgoing) = stream.into_split();
+    let mut buffer = BytesMut::with_capacity(16 * 1_024);
+    let first = async {
+        let mut framing = None;
+        loop {
+            if framing.is_none() {
+                framing = Framing::detect(&mut buffer);
+            }
+            if let Some(framing) = &mut framing
+                && let Some(packet) = framing.next(&mut buffer)?
+            {
+                return Ok::<_, End>(Some((framing.clone(), packet)));
+            }
+            if incoming.read_buf(&mut buffer).await? == 0 {
+                return Ok(None);
+            }
+        }
+    };
+    let first = tokio::select! {
+        first = tokio::time::timeout(FIRST_PACKET, first) => first.map_err(|_| End::Silent)??,
+        () = closed.cancelled() => return Ok(()),
+    };
+    let Some((mut framing, packet)) = first else {
+        return Ok(());
+    };
+
+    let Some((account, key)) = shared.find_key(&packet) else {
+        outgoing.write_all(&framing.transport_error(KEY_UNKNOWN)).await?;
+        return Err(End::UnknownKey);
+    };
+    let viewer = shared.viewer(account);
+    let outbox = Arc::new(Outbox::new(closed.clone()));
+    let session_id = Arc::new(AtomicI64::new(0));
+    let encoder = Encoder::new(key.clone(), framing.clone(), viewer, account);
+    let writer = writer::run(
+        encoder,
+        Arc::clone(&session_id),
+        Arc::clone(&outbox),
+        Arc::clone(shared.posted()),
+        outgoing,
+    );
+    let reader = Reader {
+        shared,
+        key: &key,
+        session: Session::new(viewer.identity, key.id()),
+        session_id: &session_id,
+        outbox: &outbox,
+        caller: Caller::new(account, viewer),
+    };
+    let _guard = Subscription {
+        shared,
+        account,
+        outbox: &outbox,
+    };
+    tokio::select! {
+        end = reader.run(&mut framing, packet, buffer, incoming) => end,
+        end = writer => end.map_err(End::Io),
+        () = closed.cancelled() => Ok(()),
+    }
+}
+
+/// Takes the connection out of its account when it ends, however it ends.
+struct Subscription<'a> {
+    shared: &'a Shared,
+    account: AccountNo,
+    outbox: &'a Arc<Outbox>,
+}
+
+impl Drop for Subscription<'_> {
+    fn drop(&mut self) {
+        self.outbox.close();
+        self.shared.unsubscribe(self.account, self.outbox);
+    }
+}
+
+struct Reader<'a> {
+    shared: &'a Arc<Shared>,
+    key: &'a AuthKey,
+    session: Session,
+    session_id: &'a AtomicI64,
+    outbox: &'a Arc<Outbox>,
+    caller: Caller,
+}
+
+impl Reader<'_> {
+    async fn run(
+        mut self,
+        framing: &mut Framing,
+        mut packet: BytesMut,
+        mut buffer: BytesMut,
+        mut incoming: impl AsyncReadExt + Unpin,
+    ) -> Result<(), End> {
+        loop {
+            self.packet(&mut packet)?;
+            packet = loop {
+                if let Some(packet) = framing.next(&mut buffer)? {
+                    break packet;
+                }
+                let read = incoming.read_buf(&mut buffer);
+                let read = match self.session.disconnect_after {
+                    Some(limit) => tokio::time::timeout(limit, read).await.map_err(|_| End::Silent)?,
+                    None => read.await,
+                };
+                if read? == 0 {
+                    return Ok(());
+                }
+            };
+        }
+    }
+
+    fn packet(&mut self, packet: &mut [u8]) -> Result<(), End> {
+        let plaintext = crypt::decrypt(self.key, Sender::Client, packet)?;
+        let packet = Packet::parse(plaintext)?;
+        self.session_id.store(packet.session_id, Ordering::Relaxed);
+        let now_s = (clock::now_us() / 1_000_000) as i64;
+        if !self.session.admit(&packet, now_s, self.outbox) {
+            return Ok(());
+        }
+        for message in packet.messages {
+            let Verdict::Request { id, body } = self.session.sort(message, now_s, self.outbox) else {
+                continue;
+            };
+            let declined = !self.caller.wants_updates;
+            let request = self.caller.unwrap(&body);
+            // Before the answer: from the state it tells of, nothing may be missing.
+            if declined && self.caller.wants_updates {
+                self.shared.subscribe(self.caller.account, self.outbox);
+            }
+            let answer = rpc::answer(self.shared, &self.caller, request);
+            self.outbox.send(rpc_result(id, &answer), true, true);
+        }
+        Ok(())
+    }
+}

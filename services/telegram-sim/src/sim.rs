@@ -1,0 +1,425 @@
+//! The simulator as a whole: starts it, and offers its world to tests in the same process.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock;
+use crate::control;
+use crate::load::{Load, LoadError, LoadReport, LoadSpec};
+use crate::mtproto::connection;
+use crate::mtproto::crypt::AuthKey;
+use crate::mtproto::outbox::Outbox;
+use crate::posted::{Page, PostedLog};
+use crate::rpc::DC_ID;
+use crate::scenario;
+use crate::view::Viewer;
+use crate::world::peer::ChatKind;
+use crate::world::{AccountNo, Change, Draft, Size, World, WorldError};
+
+/// What to play.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where clients connect; port 0 = a free one.
+    pub listen: SocketAddr,
+    /// The control port; port 0 = a free one.
+    pub control: SocketAddr,
+    /// The same seed gives the same keys, ids, titles and people.
+    pub seed: u64,
+    /// Accounts, at least 1.
+    pub accounts: usize,
+    /// Chats that accounts are in, at least 1; two more exist that none has joined.
+    pub chats: usize,
+    /// Events per second of the scenario player; 0 = silence.
+    pub rate: f64,
+    /// Messages and events kept per channel, and per account for its groups and private chats.
+    pub history: usize,
+    /// Lines kept in the posted log.
+    pub posted: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self {
+            listen: free,
+            control: free,
+            seed: 1,
+            accounts: 1,
+            chats: 10,
+            rate: 0.0,
+            history: 50_000,
+            posted: 2_000_000,
+        }
+    }
+}
+
+/// An account as `GET /accounts` shows it: what a session has to be seeded with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AccountInfo {
+    /// `sim-1`, `sim-2`, …
+    pub name: String,
+    /// Its user.
+    pub user_id: i64,
+    /// Its phone number, digits only.
+    pub phone: String,
+    /// Number of the data centre.
+    pub dc_id: i32,
+    /// Address of the data centre, `host:port`.
+    pub address: String,
+    /// 256 bytes, in 512 hex digits.
+    pub auth_key: String,
+}
+
+/// A chat as `GET /chats` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ChatInfo {
+    /// Bot-API id.
+    pub id: i64,
+    /// What kind it is.
+    pub kind: ChatKind,
+    /// Its title; of a private chat, the person's first name.
+    pub title: String,
+    /// Its public name.
+    pub username: Option<String>,
+    /// The hash of its invite link.
+    pub invite: Option<String>,
+    /// Names of the accounts in it.
+    pub accounts: Vec<String>,
+    /// Ids of the people who write in it.
+    pub people: Vec<i64>,
+}
+
+/// What connections and players share.
+pub(crate) struct Shared {
+    world: Mutex<World>,
+    posted: Arc<PostedLog>,
+    address: SocketAddr,
+    keys: Vec<(AuthKey, Viewer)>,
+}
+
+impl Shared {
+    /// The world, locked. A panic under the lock would leave a message in some timelines and not
+    /// in others at worst, which a client sees as a gap.
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn posted(&self) -> &Arc<PostedLog> {
+        &self.posted
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whose key a packet names.
+    pub(crate) fn find_key(&self, packet: &[u8]) -> Option<(AccountNo, AuthKey)> {
+        let id = packet.get(..8)?;
+        let account = self.keys.iter().position(|(key, _)| key.id() == id)?;
+        Some((account, self.keys[account].0.clone()))
+    }
+
+    pub(crate) fn viewer(&self, account: AccountNo) -> Viewer {
+        self.keys[account].1
+    }
+
+    pub(crate) fn subscribe(&self, account: AccountNo, outbox: &Arc<Outbox>) {
+        let account = &mut self.world().accounts[account];
+        if account.authorized {
+            account.outboxes.push(Arc::clone(outbox));
+        }
+    }
+
+    pub(crate) fn unsubscribe(&self, account: AccountNo, outbox: &Arc<Outbox>) {
+        self.world().accounts[account]
+            .outboxes
+            .retain(|other| !Arc::ptr_eq(other, outbox));
+    }
+
+    /// The connections of everyone in these chats, each once.
+    pub(crate) fn outboxes(&self, chats: &[i64]) -> Vec<Arc<Outbox>> {
+        let world = self.world();
+        let mut found: Vec<Arc<Outbox>> = Vec::new();
+        // Few accounts have a connection; asking them is cheaper than asking every chat.
+        for (no, account) in world.accounts.iter().enumerate() {
+            let concerned = !account.outboxes.is_empty() && chats.iter().any(|chat| world.is_member(no, *chat));
+            if concerned {
+                found.extend(account.outboxes.iter().cloned());
+            }
+        }
+        found
+    }
+}
+
+/// The world of a running simulator. Clones share it.
+#[derive(Clone)]
+pub struct Sim {
+    pub(crate) shared: Arc<Shared>,
+    load: Arc<Load>,
+    rate: Arc<watch::Sender<f64>>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Sim {
+    /// The accounts, in order.
+    #[must_use]
+    pub fn accounts(&self) -> Vec<AccountInfo> {
+        let world = self.shared.world();
+        world
+            .accounts
+            .iter()
+            .zip(&self.shared.keys)
+            .map(|(account, (key, _))| AccountInfo {
+                name: account.name.clone(),
+                user_id: account.user.id,
+                phone: account.user.phone.clone().unwrap_or_default(),
+                dc_id: DC_ID,
+                address: self.shared.address.to_string(),
+                auth_key: hex(key.bytes()),
+            })
+            .collect()
+    }
+
+    /// The chats, in the order they were made; those that no account has joined come last.
+    #[must_use]
+    pub fn chats(&self) -> Vec<ChatInfo> {
+        let world = self.shared.world();
+        world
+            .order
+            .iter()
+            .filter_map(|id| world.chats.get(id))
+            .map(|chat| ChatInfo {
+                id: chat.peer.id,
+                kind: chat.peer.kind,
+                title: chat.peer.title.clone(),
+                username: chat.peer.username.clone(),
+                invite: chat.peer.invite.clone(),
+                accounts: chat
+                    .members
+                    .iter()
+                    .map(|member| world.accounts[*member].name.clone())
+                    .collect(),
+                people: chat.people.clone(),
+            })
+            .collect()
+    }
+
+    /// Posts a message.
+    ///
+    /// # Errors
+    /// [`WorldError`]
+    pub fn post(&self, draft: Draft) -> Result<Change, WorldError> {
+        self.shared.world().post(draft, clock::now_us(), false)
+    }
+
+    /// Replaces a message's text, entities, buttons and addresses; author, answer and origin
+    /// stay.
+    ///
+    /// # Errors
+    /// [`WorldError`]
+    pub fn edit(&self, message_id: i32, draft: Draft) -> Result<Change, WorldError> {
+        self.shared.world().edit(message_id, draft, clock::now_us())
+    }
+
+    /// Deletes messages; gives a change for each that was there.
+    ///
+    /// # Errors
+    /// [`WorldError::NoMessage`] when none was there, [`WorldError::NoChat`].
+    pub fn delete(&self, chat_id: i64, message_ids: &[i32]) -> Result<Vec<Change>, WorldError> {
+        self.shared.world().delete(chat_id, message_ids, clock::now_us())
+    }
+
+    /// Lines of the posted log after number `after`, at most `limit`.
+    #[must_use]
+    pub fn posted(&self, after: u64, limit: usize) -> Page {
+        self.shared.posted.read(after, limit)
+    }
+
+    /// Events per second of the scenario player.
+    #[must_use]
+    pub fn scenario_rate(&self) -> f64 {
+        *self.rate.borrow()
+    }
+
+    /// Sets the scenario player's rate, in events per second; 0, or what is no rate, stops it.
+    pub fn set_scenario_rate(&self, rate: f64) {
+        let rate = if rate.is_finite() { rate.clamp(0.0, 1e5) } else { 0.0 };
+        self.rate.send_replace(rate);
+    }
+
+    /// Begins a load run.
+    ///
+    /// # Errors
+    /// [`LoadError`]
+    pub fn start_load(&self, spec: LoadSpec) -> Result<(), LoadError> {
+        let run = self.load.begin(&self.shared, spec, self.stop.clone())?;
+        self.tasks.spawn(run);
+        Ok(())
+    }
+
+    /// Ends the load run early.
+    pub fn stop_load(&self) {
+        self.load.stop();
+    }
+
+    /// How far the load run is.
+    #[must_use]
+    pub fn load(&self) -> LoadReport {
+        self.load.report(&self.shared)
+    }
+
+    /// Connections that take updates now.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        let world = self.shared.world();
+        world.accounts.iter().map(|a| a.outboxes.len()).sum()
+    }
+
+    /// Closes every connection that takes updates; clients may come back at once.
+    pub fn close_connections(&self) {
+        for account in &self.shared.world().accounts {
+            for outbox in &account.outboxes {
+                outbox.close();
+            }
+        }
+    }
+
+    /// Sends `updatesTooLong` to every connection that takes updates.
+    pub fn send_too_long(&self) {
+        for account in &self.shared.world().accounts {
+            for outbox in &account.outboxes {
+                outbox.too_long();
+            }
+        }
+    }
+}
+
+/// Why a simulator does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("couldn't listen on {address}")]
+    Listen {
+        /// Which one.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Accounts or chats are none.
+    #[error("a world needs at least one account and one chat")]
+    Empty,
+}
+
+/// A simulator at work; it ends with [`Running::stop`], or when it is dropped.
+pub struct Running {
+    /// Where clients connect.
+    pub mtproto_addr: SocketAddr,
+    /// The control port.
+    pub control_addr: SocketAddr,
+    /// Its world.
+    pub sim: Sim,
+}
+
+impl Running {
+    /// Closes every connection and both ports, and waits for that.
+    pub async fn stop(self) {
+        self.sim.stop.cancel();
+        self.sim.tasks.close();
+        self.sim.tasks.wait().await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.sim.stop.cancel();
+    }
+}
+
+/// Starts a simulator in the current runtime.
+///
+/// # Errors
+/// [`StartError`]
+pub async fn start(config: Config) -> Result<Running, StartError> {
+    if config.accounts == 0 || config.chats == 0 {
+        return Err(StartError::Empty);
+    }
+    let (mtproto, mtproto_addr) = listen(config.listen).await?;
+    let (control, control_addr) = listen(config.control).await?;
+    let posted = Arc::new(PostedLog::new(config.posted));
+    let size = Size {
+        accounts: config.accounts,
+        chats: config.chats,
+        history: config.history,
+    };
+    let now_s = (clock::now_us() / 1_000_000) as i64;
+    let world = World::new(config.seed, size, now_s, Arc::clone(&posted));
+    let keys = world
+        .accounts
+        .iter()
+        .enumerate()
+        .map(|(no, account)| {
+            let viewer = Viewer {
+                identity: world.identity,
+                user_id: account.user.id,
+            };
+            (world.identity.auth_key(no), viewer)
+        })
+        .collect();
+    let shared = Arc::new(Shared {
+        world: Mutex::new(world),
+        posted,
+        address: mtproto_addr,
+        keys,
+    });
+    let (rate, rates) = watch::channel(0.0);
+    let sim = Sim {
+        shared: Arc::clone(&shared),
+        load: Arc::default(),
+        rate: Arc::new(rate),
+        tasks: TaskTracker::new(),
+        stop: CancellationToken::new(),
+    };
+    sim.set_scenario_rate(config.rate);
+    sim.tasks.spawn(connection::serve(
+        mtproto,
+        Arc::clone(&shared),
+        sim.tasks.clone(),
+        sim.stop.clone(),
+    ));
+    sim.tasks
+        .spawn(scenario::play(shared, config.seed, rates, sim.stop.clone()));
+    sim.tasks.spawn(control::serve(control, sim.clone(), sim.stop.clone()));
+    tracing::info!(%mtproto_addr, %control_addr, accounts = config.accounts, chats = config.chats, "the data centre listens");
+    Ok(Running {
+        mtproto_addr,
+        control_addr,
+        sim,
+    })
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let bound = async {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    bound.await.map_err(|source| StartError::Listen { address, source })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+            // Writing to a String does not fail.
+            let _ = write!(out, "{byte:02x}");
+            out
+        })
+}

@@ -1,0 +1,10 @@
+//! The simulator as clients see it: grammers in this process, Telethon in its own.
+
+mod binary;
+mod client;
+mod gap;
+mod hostile;
+mod live;
+mod players;
+mod reading;
+mod telethon;
