@@ -1,0 +1,61 @@
+#!/bin/sh
+# Every test on this machine: real servers, the real binaries, a real browser. TGMESH_SOAK=1 gives
+# the long forms. Prints how long each step took, and how many tests passed and failed.
+set -u
+cd "$(dirname "$0")/../.."
+bootstrap=deploy/bootstrap
+log=.tools/test
+passed=0
+failed=0
+times=
+
+step() {
+    name=$1
+    shift
+    printf '\n== %s\n' "$name"
+    start=$(date +%s)
+    # A pipe would hide the exit code; POSIX sh has no pipefail.
+    { "$@" 2>&1; echo $? >$log/status; } | tee "$log/output"
+    status=$(cat $log/status)
+    took=$(($(date +%s) - start))
+    times="$times
+  $(printf '%-28s %4d s   %s' "$name" $took "$([ "$status" -eq 0 ] && echo ok || echo FAILED)")"
+    return "$status"
+}
+
+finish() {
+    printf '\n== times%s\n\n%d passed, %d failed\n' "$times" $passed $failed
+    [ $failed -eq 0 ]
+    exit
+}
+
+# required NAME COMMAND…: without it the rest has no sense.
+required() {
+    step "$@" || { failed=$((failed + 1)); finish; }
+}
+
+# counted PATTERN_PASSED PATTERN_FAILED NAME COMMAND…: a step that prints how many tests it ran.
+counted() {
+    good=$1
+    bad=$2
+    shift 2
+    step "$@"
+    status=$?
+    plain=$(sed 's/\x1b\[[0-9;]*m//g' $log/output)
+    now_failed=$(printf '%s\n' "$plain" | sed -n "$bad" | awk '{n += $1} END {print n + 0}')
+    passed=$((passed + $(printf '%s\n' "$plain" | sed -n "$good" | awk '{n += $1} END {print n + 0}')))
+    # A step that failed without naming a test is one failure.
+    if [ $status -ne 0 ] && [ "$now_failed" -eq 0 ]; then now_failed=1; fi
+    failed=$((failed + now_failed))
+}
+
+mkdir -p $log
+required 'tools' $bootstrap/tools.sh
+required 'browser' $bootstrap/browser.sh
+required 'build' make build
+required 'build of the tests' cargo test --release --workspace --locked --no-run
+counted 's/^test result: .* \([0-9]*\) passed.*/\1/p' 's/^test result: .* \([0-9]*\) failed.*/\1/p' \
+    'Rust' cargo test --release --workspace --locked --no-fail-fast
+counted 's/^ *Tests .* \([0-9]*\) passed.*/\1/p' 's/^ *Tests .* \([0-9]*\) failed.*/\1/p' \
+    'dashboard' $bootstrap/dashboard.sh test
+finish
