@@ -84,7 +84,7 @@ export function flat(text: string): string {
 export function snippet(text: string, find: string, limit = 280): Part[] {
   const at = find ? text.indexOf(find) : -1
   // Far down a long message: begin a little before the find, so that it is in sight.
-  const from = at > 120 ? at - 60 : 0
+  const from = at > 80 ? at - 24 : 0
   const cut = trim(text, from, from + limit)
   if (at < 0 || at + find.length > from + limit) return harmless(cut)
   const start = at - from + (cut.startsWith('…') ? 1 : 0)

@@ -186,7 +186,7 @@ export class Mesh {
   // because only that closes a trace, else the newest.
   #paint({ seq, traceparent, replayed }: Delivery): void {
     if (replayed) return
-    const sampled = traceparent?.endsWith('-01') ?? false
+    const sampled = (Number.parseInt(traceparent?.slice(-2) ?? '0', 16) & 1) === 1
     if (!this.#painted || sampled || !this.#painted.sampled) this.#painted = { seq, sampled }
     const now = platform.now()
     if (now - this.#renderedMs < RENDERED_EVERY_MS) return

@@ -27,7 +27,8 @@ export interface DetectionRow {
   /** From the listener's socket to this screen; undefined for what stood in the stream before. */
   latencyMs: number | undefined
   latencyTitle: string
-  traceparent: string | undefined
+  /** When the row was made, on the clock of performance.now(). */
+  bornMs: number
 }
 
 export interface GapRow {
@@ -56,14 +57,14 @@ export function chainName(word: string): string {
  * painting, undefined while it is not known.
  */
 export function detectionRow(key: number, delivery: Delivery, serverNowMs: number | undefined): DetectionRow {
-  const { detection, seq, replayed, traceparent } = delivery
+  const { detection, seq, replayed } = delivery
   const { chat, message, times, sender } = detection
   const live = !replayed && !detection.listener.backfill
   return {
     kind: 'detection',
     key,
     seq,
-    traceparent,
+    bornMs: performance.now(),
     time: clockTime.format(times.received_us / 1000),
     timeTitle: `posted ${iso(message.date_ms)}, received ${iso(times.received_us / 1000)}`,
     family: detection.family,

@@ -10,6 +10,8 @@ import { Subscription, type Handlers } from './subscription'
 const CONNECT_TIMEOUT_MS = 10_000
 // Keeps the clock offset fresh, and gives a mute link something to fail on.
 const PING_EVERY_MS = 10_000
+// At first a few more, because one exchange alone may have met a busy moment.
+const FIRST_PINGS_MS = [300, 700, 2_000]
 // The server sends a position at least every 10 s and answers each ping: two silent rounds are a
 // dead link, which a browser by itself would notice only minutes later.
 const SILENCE_MS = 25_000
@@ -172,8 +174,9 @@ export class Client {
     this.#become({ phase: 'live', subject: frame.subject, expiresAtMs })
     if (first) {
       this.#openedMs = this.#environment.now()
+      // The first ping goes before what may bring hundreds of frames: behind them it would be slow.
+      this.#ping(0)
       for (const subscription of this.#subscriptions.values()) this.#ask(subscription)
-      this.#ping()
       this.#watch()
     }
     if (this.#options.renew) {
@@ -188,9 +191,9 @@ export class Client {
     this.#send({ type: 'subscribe', id, filter, ...(resume && { resume }) })
   }
 
-  #ping(): void {
+  #ping(round: number): void {
     this.#send({ type: 'ping', t_ms: this.#environment.now() })
-    this.#later(PING_EVERY_MS, () => this.#ping())
+    this.#later(FIRST_PINGS_MS[round] ?? PING_EVERY_MS, () => this.#ping(round + 1))
   }
 
   #watch(): void {
