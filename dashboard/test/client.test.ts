@@ -255,6 +255,24 @@ describe('a subscription', () => {
     expect(subscription.resume).toEqual({ epoch: 'e2', after: 1 })
   })
 
+  test('takes the gap frame of another stream as part of the same loss', () => {
+    const world = new World()
+    const gateway = new Gateway(world)
+    const { seqs, lost } = start(world, gateway)
+    world.advance(10)
+    gateway.publish()
+    world.advance(10)
+    onlyLink(gateway).cut()
+    gateway.recreate('e2')
+    for (let i = 0; i < 5; i++) gateway.publish()
+    world.advance(31_000)
+    onlyLink(gateway).reply({ type: 'gap', id: 's1', from: 1, to: 5 })
+    gateway.publish()
+    world.advance(10)
+    expect(lost).toEqual([{}])
+    expect(seqs()).toEqual([1, 6])
+  })
+
   test('tells each gap once', () => {
     const world = new World()
     const gateway = new Gateway(world)

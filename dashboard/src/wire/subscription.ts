@@ -97,7 +97,7 @@ export class Subscription {
       this.#gap(before.after + 1, frame.oldest - 1)
     } else {
       // Another stream, or a position that this one cannot place: nothing before the head is promised.
-      this.#floor = Math.min(this.#floor, frame.seq)
+      this.#floor = frame.seq
       this.#position = { epoch: frame.epoch, after: frame.seq }
       this.#handlers.lost?.({})
     }
