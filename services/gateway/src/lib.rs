@@ -1,1 +1,28 @@
-//! tgmesh-gateway
+//! Detections to clients.
+//!
+//! One ordered reader of DETECTIONS per process feeds the [`hub`], which hands each event to the
+//! subscriptions that want it; each [`client`] has a task of its own that writes at its own pace,
+//! and who falls behind is brought forward out of memory and the stream by [`resume`]. What a
+//! client may see is decided by its token ([`auth`], [`rights`]) before anything is encoded.
+
+mod api;
+mod assets;
+pub mod auth;
+mod client;
+mod event;
+mod figures;
+mod filter;
+mod gateway;
+mod http_server;
+mod hub;
+mod mailbox;
+mod mesh_stats;
+mod problem;
+mod registry;
+mod resume;
+mod rights;
+pub mod settings;
+mod upgrade;
+mod wire;
+
+pub use gateway::run;

@@ -1,0 +1,109 @@
+//! `/api`: every path of it needs a token.
+
+use std::time::Instant;
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use serde_json::{Value, json};
+use tgmesh_lifecycle::clock;
+use tgmesh_proto::stats::HistogramSnapshot;
+use warp::reply::{Reply as _, Response};
+
+use crate::gateway::Gateway;
+use crate::mesh_stats::View;
+use crate::problem::problem;
+use crate::upgrade::bearer;
+
+const METRICS: &str = "/api/metrics/telegram-stream";
+/// Name of the durable consumer whose pods share the work of writing to Postgres.
+const CONSUMER_GROUP: &str = "archiver";
+
+/// Latencies, in the order of a message's way: name in the answer, service, histogram.
+const HOPS: [(&str, &str, &str); 5] = [
+    ("detect", "listener", "detect_seconds"),
+    ("listenerToStream", "listener", "publish_seconds"),
+    ("streamToWebSocket", "gateway", "stream_to_client_seconds"),
+    ("streamToDatabase", "archiver", "stream_to_row_seconds"),
+    ("databaseBatch", "archiver", "batch_seconds"),
+];
+
+/// Answers a request below `/api`.
+#[must_use]
+pub fn answer(gateway: &Gateway, method: &Method, path: &str, headers: &HeaderMap) -> Response {
+    let Some(token) = bearer(headers) else {
+        return problem(StatusCode::UNAUTHORIZED, "Authorization: Bearer is missing");
+    };
+    let grant = match gateway.verify(token) {
+        Ok(grant) => grant,
+        Err(reason) => return problem(StatusCode::UNAUTHORIZED, reason),
+    };
+    if path != METRICS {
+        return problem(StatusCode::NOT_FOUND, "there is no such resource");
+    }
+    if method != Method::GET && method != Method::HEAD {
+        let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "this resource can only be read");
+        response
+            .headers_mut()
+            .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return response;
+    }
+    let view = gateway.mesh_stats.view(Instant::now(), clock::now_ms());
+    let mut response = warp::reply::json(&metrics(&view, grant.rights.role.sees_instances())).into_response();
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+fn metrics(view: &View, with_instances: bool) -> Value {
+    let histogram = |name: &str| {
+        let hop = HOPS.iter().find(|hop| hop.0 == name);
+        hop.map_or_else(HistogramSnapshot::default, |&(_, service, metric)| {
+            view.histogram(service, metric)
+        })
+    };
+    let average_ms = |name: &str| histogram(name).mean_us().map(|us| us / 1000.0);
+    let (rss, heap) = view.memory();
+    let latency: serde_json::Map<_, _> = HOPS
+        .iter()
+        .map(|&(name, ..)| (name.to_owned(), percentiles(&histogram(name))))
+        .collect();
+    let mut body = json!({
+        "messagesProcessed": view.counter("listener", "messages_total"),
+        "contractsDetected": view.counter("listener", "detections_total"),
+        "streamQueueSize": view.largest("archiver", "pending_messages") as u64,
+        "avgListenerToStreamLatency": average_ms("listenerToStream"),
+        "avgStreamToWebSocketLatency": average_ms("streamToWebSocket"),
+        "avgDatabaseBatchLatency": average_ms("databaseBatch"),
+        "batchesWritten": view.counter("archiver", "batches_total"),
+        "websocketDeliveries": view.counter("gateway", "deliveries_total"),
+        "websocketClients": view.gauge("gateway", "clients") as u64,
+        "errors": view.counters(|name| name == "errors_total" || name.ends_with("_errors_total")),
+        "uptime": view.uptime_ms(),
+        "memoryUsage": { "rss": rss, "heap": heap },
+        "consumerGroupId": CONSUMER_GROUP,
+        "latency": latency,
+    });
+    if with_instances {
+        let instances = view.instances().into_iter().map(|living| {
+            json!({
+                "service": living.last.service,
+                "instance": living.last.instance,
+                "uptime": view.age_ms(living),
+                "memoryUsage": { "rss": living.last.rss_bytes, "heap": living.last.heap_bytes },
+                "counters": living.last.counters,
+                "gauges": living.last.gauges,
+            })
+        });
+        body["instances"] = instances.collect();
+    }
+    body
+}
+
+/// In milliseconds; nothing where nothing was observed within the window.
+fn percentiles(histogram: &HistogramSnapshot) -> Value {
+    let quantile = |q| histogram.quantile_us(q).map(|us| us as f64 / 1000.0);
+    json!({ "p50": quantile(0.5), "p99": quantile(0.99), "p999": quantile(0.999) })
+}

@@ -1,0 +1,194 @@
+//! One client's connection, from the upgrade to the close code.
+
+mod bucket;
+mod session;
+mod socket;
+mod subscription;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tgmesh_lifecycle::clock;
+use tgmesh_proto::frame::{ClientFrame, CloseCode, ServerFrame};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use crate::auth::Grant;
+use crate::gateway::Gateway;
+use crate::registry::Seat;
+use crate::wire::{Format, Unreadable};
+use bucket::Bucket;
+use session::Session;
+use socket::{Socket, Turn};
+
+/// How long a client may take to send its token.
+const AUTH_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an authenticated client waits for a gateway that is still catching up.
+const START_TIMEOUT: Duration = Duration::from_secs(5);
+/// Frames a second, where the token says nothing: a person's browser needs far fewer.
+const DEFAULT_RATE: f64 = 50.0;
+
+/// Why a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct End {
+    code: CloseCode,
+    reason: &'static str,
+}
+
+/// The peer is gone, or goes: there is nobody to tell a code.
+type Gone = Option<End>;
+
+const fn end(code: CloseCode, reason: &'static str) -> Gone {
+    Some(End { code, reason })
+}
+
+/// Serves a client until one side ends it. `token` is what came with the upgrade.
+pub async fn serve<S>(gateway: Arc<Gateway>, stream: S, read: Bytes, format: Format, token: Option<String>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let timer = tokio::time::sleep(AUTH_TIMEOUT);
+    let mut socket = Socket::new(stream, &read, format, timer).await;
+    drop(read);
+    let gone = match gateway.registry.admit() {
+        Some(seat) => attend(&gateway, &mut socket, seat, token).await,
+        None => end(CloseCode::RateLimited, "too many connections"),
+    };
+    if let Some(End { code, reason }) = gone {
+        gateway.figures.closed(code);
+        // Spread out, so that a restart does not bring everyone back at the same moment.
+        let after_ms = rand::random_range(200..2_000);
+        let before = (code == CloseCode::GoingAway).then_some(ServerFrame::Reconnect { after_ms });
+        socket.close(code, reason, before).await;
+    }
+}
+
+/// The connection's life. Returns why it ends; the seat is given back by then.
+async fn attend<S>(gateway: &Arc<Gateway>, socket: &mut Socket<S>, mut seat: Seat, token: Option<String>) -> Gone
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    // After the seat was taken: an order to all either comes before this or reaches the mailbox.
+    if gateway.shutdown.soft().is_cancelled() {
+        return end(CloseCode::GoingAway, "going away");
+    }
+    let mut bucket = Bucket::new(DEFAULT_RATE, Instant::now());
+    let token = match token {
+        Some(token) => token,
+        None => match first_token(socket, &seat, &mut bucket).await {
+            Ok(token) => token,
+            Err(gone) => return gone,
+        },
+    };
+    let grant = match gateway.verify(&token) {
+        Ok(grant) => grant,
+        Err(reason) => return end(CloseCode::Unauthorized, reason),
+    };
+    drop(token);
+    if let Some(rate) = grant.rate {
+        bucket.set_rate(rate);
+    }
+    if !seat.belongs_to(&grant.subject, grant.max_connections) {
+        return end(CloseCode::RateLimited, "too many connections of this subject");
+    }
+    if let Err(gone) = opened(gateway, socket, &seat).await {
+        return gone;
+    }
+    let mut session = Session::new(gateway, seat, grant, bucket);
+    let gone = session.run(socket).await;
+    session.leave();
+    gone
+}
+
+/// Waits for `{"type":"auth","token":"…"}`.
+async fn first_token<S>(socket: &mut Socket<S>, seat: &Seat, bucket: &mut Bucket) -> Result<String, Gone>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    loop {
+        match socket.turn(seat.mailbox()).await {
+            Turn::Tick => return Err(end(CloseCode::Unauthorized, "no token")),
+            Turn::Ordered(code) => return Err(end(code, "going away")),
+            Turn::Ended(error) => return Err(meaning(error.as_ref())),
+            Turn::Inbound(message) => {
+                if !bucket.take(Instant::now()) {
+                    return Err(end(CloseCode::RateLimited, "too many frames"));
+                }
+                match message {
+                    Message::Ping(_) => socket.owes_flush(),
+                    Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {}
+                    message => {
+                        return match socket.format().decode(&message) {
+                            Ok(ClientFrame::Auth { token }) => Ok(token),
+                            Ok(_) | Err(Unreadable::Refused { .. }) => {
+                                Err(end(CloseCode::Unauthorized, "the first frame has to be auth"))
+                            }
+                            Err(Unreadable::Malformed) => Err(end(CloseCode::Malformed, "malformed frame")),
+                        };
+                    }
+                }
+            }
+            Turn::Mail | Turn::Flushed => {}
+        }
+    }
+}
+
+/// Waits until the hub has caught up with the stream.
+async fn opened<S>(gateway: &Gateway, socket: &mut Socket<S>, seat: &Seat) -> Result<(), Gone>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    if gateway.hub.place().is_some() {
+        return Ok(());
+    }
+    let mut epoch = gateway.hub.epoch();
+    let open = async {
+        // The sender lives as long as the hub, and the hub as long as the gateway.
+        let _ = epoch.wait_for(Option::is_some).await;
+    };
+    let ordered = async {
+        loop {
+            match socket.turn(seat.mailbox()).await {
+                Turn::Ordered(code) => return end(code, "going away"),
+                Turn::Ended(error) => return meaning(error.as_ref()),
+                Turn::Inbound(Message::Ping(_) | Message::Pong(_)) | Turn::Mail | Turn::Flushed => {}
+                Turn::Inbound(_) => return end(CloseCode::GoingAway, "not ready yet"),
+                Turn::Tick => socket.timer.as_mut().reset(tokio::time::Instant::now() + START_TIMEOUT),
+            }
+        }
+    };
+    tokio::select! {
+        () = open => Ok(()),
+        gone = ordered => Err(gone),
+        () = tokio::time::sleep(START_TIMEOUT) => Err(end(CloseCode::GoingAway, "not ready yet")),
+    }
+}
+
+/// What the end of the inbound stream means.
+fn meaning(error: Option<&Error>) -> Gone {
+    match error {
+        Some(Error::Capacity(_)) => end(CloseCode::TooLarge, "frame too large"),
+        Some(Error::Protocol(error)) => match error {
+            // No closing handshake, no more bytes: gone.
+            tokio_tungstenite::tungstenite::error::ProtocolError::ResetWithoutClosingHandshake
+            | tokio_tungstenite::tungstenite::error::ProtocolError::ReceivedAfterClosing
+            | tokio_tungstenite::tungstenite::error::ProtocolError::SendAfterClosing => None,
+            _ => end(CloseCode::Malformed, "malformed frame"),
+        },
+        Some(Error::Utf8(_)) => end(CloseCode::Malformed, "malformed text"),
+        _ => None,
+    }
+}
+
+/// Time until a token's rights end. One that is accepted only because of the leeway ends with it.
+fn until_expiry(grant: &Grant) -> Duration {
+    let left_us = |end_s: i64| end_s.saturating_mul(1_000_000).saturating_sub(clock::now_us());
+    let left = left_us(grant.expires_at);
+    let left = if left > 0 {
+        left
+    } else {
+        left_us(grant.expires_at.saturating_add(crate::auth::LEEWAY_S))
+    };
+    Duration::from_micros(u64::try_from(left).unwrap_or(0))
+}

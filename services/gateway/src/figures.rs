@@ -1,0 +1,126 @@
+//! The gateway's own metrics.
+
+use tgmesh_lifecycle::metrics::{Counter, Gauge, Histogram, Metrics};
+use tgmesh_proto::frame::CloseCode;
+
+/// Every metric of the gateway. `/metrics` puts `tgmesh_gateway_` before the names.
+#[derive(Debug, Clone)]
+pub struct Figures {
+    /// Events that came from the stream and were handed to the fan-out.
+    pub events: Counter,
+    /// Events whose id was seen before within the last hour.
+    pub repeats: Counter,
+    /// Messages that are no readable event.
+    pub undecodable: Counter,
+    /// Events that came out of order. Always 0.
+    pub out_of_order: Counter,
+    /// Detection frames written to sockets.
+    pub deliveries: Counter,
+    /// Connections that were upgraded.
+    pub connections: Counter,
+    /// Upgrades that were refused.
+    pub refused: Counter,
+    /// Tokens that were refused.
+    pub bad_tokens: Counter,
+    /// Subscriptions that were accepted.
+    pub subscriptions: Counter,
+    /// Subscriptions with a resume position or `last`.
+    pub resumes: Counter,
+    /// Windows of the stream that were read for subscriptions that were behind.
+    pub windows: Counter,
+    /// Times a subscription was put behind because its client was too slow.
+    pub slowed: Counter,
+    /// Gap frames.
+    pub gaps: Counter,
+    /// Error frames.
+    pub errors: Counter,
+    /// Client tasks that panicked. Always 0.
+    pub panics: Counter,
+    /// Deliveries that were written before they were stored, by two hosts' clocks.
+    pub negative_latency: Counter,
+    /// Detections that a client said to have painted.
+    pub rendered: Counter,
+    /// Open, authenticated connections.
+    pub clients: Gauge,
+    /// Live subscriptions.
+    pub live: Gauge,
+    /// Time from the stream's timestamp to the frame's last byte in the socket.
+    pub stream_to_client: Histogram,
+    closes: Vec<(u16, Counter)>,
+}
+
+impl Figures {
+    /// Registers them.
+    #[must_use]
+    pub fn new(metrics: &Metrics) -> Self {
+        let codes = [
+            CloseCode::GoingAway,
+            CloseCode::Malformed,
+            CloseCode::Unauthorized,
+            CloseCode::Forbidden,
+            CloseCode::TooSlow,
+            CloseCode::Expired,
+            CloseCode::TooLarge,
+            CloseCode::RateLimited,
+        ];
+        let close = |code: u16| {
+            let label = code.to_string();
+            metrics.counter_with(
+                "closes_total",
+                "Connections closed by the gateway, by close code.",
+                &[("code", &label)],
+            )
+        };
+        Self {
+            events: metrics.counter("events_total", "Events handed to the fan-out."),
+            repeats: metrics.counter(
+                "repeated_events_total",
+                "Events left out because their id was seen before.",
+            ),
+            undecodable: metrics.counter(
+                "undecodable_events_total",
+                "Messages of the stream that are no readable event.",
+            ),
+            out_of_order: metrics.counter(
+                "out_of_order_events_total",
+                "Events that the stream's reader gave out of order.",
+            ),
+            deliveries: metrics.counter("deliveries_total", "Detection frames written to sockets."),
+            connections: metrics.counter("connections_total", "Connections upgraded to WebSockets."),
+            refused: metrics.counter("refused_upgrades_total", "Upgrades refused: bad Origin, bad request."),
+            bad_tokens: metrics.counter("bad_tokens_total", "Tokens refused, on WebSockets and in the API."),
+            subscriptions: metrics.counter("subscriptions_total", "Subscriptions accepted."),
+            resumes: metrics.counter("resumes_total", "Subscriptions with a resume position or `last`."),
+            windows: metrics.counter(
+                "windows_total",
+                "Windows of the stream read for subscriptions that were behind.",
+            ),
+            slowed: metrics.counter(
+                "slowed_total",
+                "Times a subscription fell behind because its client was too slow.",
+            ),
+            gaps: metrics.counter("gaps_total", "Gap frames sent."),
+            errors: metrics.counter("errors_total", "Error frames sent."),
+            panics: metrics.counter("client_panics_total", "Client tasks that panicked."),
+            negative_latency: metrics.counter(
+                "negative_latency_total",
+                "Deliveries before their stream timestamp, by two hosts' clocks.",
+            ),
+            rendered: metrics.counter("rendered_total", "Detections that clients said to have painted."),
+            clients: metrics.gauge("clients", "Open, authenticated connections."),
+            live: metrics.gauge("live_subscriptions", "Subscriptions that get events as they come."),
+            stream_to_client: metrics.histogram(
+                "stream_to_client_seconds",
+                "From the stream's timestamp to the frame in the socket.",
+            ),
+            closes: codes.iter().map(|code| (code.code(), close(code.code()))).collect(),
+        }
+    }
+
+    /// Counts a close.
+    pub fn closed(&self, code: CloseCode) {
+        if let Some((_, counter)) = self.closes.iter().find(|(number, _)| *number == code.code()) {
+            counter.inc();
+        }
+    }
+}

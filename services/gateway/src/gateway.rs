@@ -1,0 +1,185 @@
+//! The gateway's parts and how they are started and stopped.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tgmesh_lifecycle::health::Part;
+use tgmesh_lifecycle::shutdown::Shutdown;
+use tgmesh_lifecycle::{Process, clock};
+use tgmesh_proto::frame::CloseCode;
+use tgmesh_stream::{Link, Mesh, NatsConfig, stats};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::auth::{Grant, Refusal, Verifier};
+use crate::figures::Figures;
+use crate::http_server;
+use crate::hub::{self, Hub};
+use crate::mesh_stats::MeshStats;
+use crate::registry::Registry;
+use crate::resume::Past;
+use crate::settings::Config;
+use crate::upgrade::Origins;
+
+/// How long clients may take to be told to come back elsewhere. Below the process's grace of eight
+/// seconds.
+const DRAIN_LIMIT: Duration = Duration::from_secs(6);
+
+/// What every connection shares.
+pub struct Gateway {
+    /// Checks tokens.
+    pub verifier: Verifier,
+    /// Web origins that may open a WebSocket.
+    pub origins: Origins,
+    /// The fan-out.
+    pub hub: Arc<Hub>,
+    /// The past of the stream; there once NATS has answered for the first time.
+    pub past: OnceLock<Past>,
+    /// Who is connected.
+    pub registry: Arc<Registry>,
+    /// Reports of all processes of the mesh.
+    pub mesh_stats: MeshStats,
+    /// Metrics.
+    pub figures: Figures,
+    /// When to stop.
+    pub shutdown: Shutdown,
+    /// Tasks of the WebSockets.
+    pub clients: TaskTracker,
+}
+
+impl Gateway {
+    /// Checks a token now. The error is for a close frame or a problem document.
+    pub fn verify(&self, token: &str) -> Result<Grant, &'static str> {
+        self.verifier
+            .verify(token, clock::now_ms() / 1000)
+            .map_err(|refusal: Refusal| {
+                self.figures.bad_tokens.inc();
+                tracing::debug!(%refusal, "refused a token");
+                refusal.reason()
+            })
+    }
+}
+
+/// Runs the gateway until the process is told to stop.
+///
+/// # Errors
+/// When the address for clients is taken, or the NATS credentials cannot be read.
+pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(config.listen).await.with_context(|| {
+        format!(
+            "couldn't listen on {}: set GATEWAY_LISTEN to a free address",
+            config.listen
+        )
+    })?;
+    let addr = listener.local_addr().context("couldn't read the address for clients")?;
+    tracing::info!(%addr, "listening for clients");
+    let figures = Figures::new(&process.metrics);
+    let gateway = Arc::new(Gateway {
+        verifier: config.verifier,
+        origins: config.origins,
+        hub: Hub::new(figures.clone()),
+        past: OnceLock::new(),
+        registry: Registry::new(config.max_connections, figures.clients.clone()),
+        mesh_stats: MeshStats::default(),
+        figures,
+        shutdown: process.shutdown.clone(),
+        clients: TaskTracker::new(),
+    });
+    let (nats, stream) = (process.health.part("nats"), process.health.part("stream"));
+    process.tasks.spawn(
+        "http",
+        http_server::serve(listener, Arc::clone(&gateway), process.health.clone()),
+    );
+    process.tasks.spawn("epochs", send_away_on_reset(Arc::clone(&gateway)));
+
+    let worked = serve_mesh(&config.nats, &process, &gateway, nats, stream).await;
+    process.shutdown.trigger();
+    gateway.registry.order_all(CloseCode::GoingAway);
+    gateway.clients.close();
+    if tokio::time::timeout(DRAIN_LIMIT, gateway.clients.wait()).await.is_err() {
+        tracing::warn!(
+            clients = gateway.clients.len(),
+            "clients did not answer the closing handshake in time"
+        );
+    }
+    worked
+}
+
+/// Everything that needs NATS, until the process is told to stop.
+async fn serve_mesh(
+    config: &NatsConfig,
+    process: &Process,
+    gateway: &Arc<Gateway>,
+    nats: Part,
+    stream: Part,
+) -> anyhow::Result<()> {
+    let soft = process.shutdown.soft();
+    let mesh = tokio::select! {
+        mesh = Mesh::connect(config, "tgmesh-gateway") => mesh.context("couldn't set up the connection to NATS")?,
+        () = soft.cancelled() => return Ok(()),
+    };
+    let past = Past::new(Arc::clone(&gateway.hub), mesh.clone(), gateway.figures.clone());
+    // Set once, here.
+    let _ = gateway.past.set(past);
+    process.tasks.spawn("link", watch_link(mesh.link(), nats, soft.clone()));
+    process.tasks.spawn(
+        "feed",
+        hub::follow(Arc::clone(&gateway.hub), mesh.clone(), stream, soft.clone()),
+    );
+    process.tasks.spawn(
+        "mesh stats",
+        gateway.mesh_stats.clone().collect(mesh.clone(), soft.clone()),
+    );
+    let (hub, live, metrics) = (
+        Arc::clone(&gateway.hub),
+        gateway.figures.live.clone(),
+        process.metrics.clone(),
+    );
+    let reporter = stats::spawn_reporter(&mesh, "gateway", &process.instance, move || {
+        live.set(hub.live() as f64);
+        metrics.snapshot()
+    });
+    soft.cancelled().await;
+    reporter.abort();
+    Ok(())
+}
+
+async fn watch_link(mut link: watch::Receiver<Link>, nats: Part, until: CancellationToken) {
+    loop {
+        match *link.borrow_and_update() {
+            Link::Up => nats.up(),
+            Link::Down => nats.down("not connected"),
+        }
+        tokio::select! {
+            changed = link.changed() => if changed.is_err() { return },
+            () = until.cancelled() => return,
+        }
+    }
+}
+
+/// Positions of one epoch mean nothing in another: clients come back and are told so.
+async fn send_away_on_reset(gateway: Arc<Gateway>) {
+    let soft = gateway.shutdown.soft();
+    let mut epoch = gateway.hub.epoch();
+    let watching = async {
+        let mut served: Option<Arc<str>> = None;
+        loop {
+            let now = epoch.borrow_and_update().clone();
+            let is_same = matches!((&served, &now), (Some(served), Some(now)) if Arc::ptr_eq(served, now));
+            if served.is_some() && !is_same {
+                gateway.registry.order_all(CloseCode::GoingAway);
+            }
+            served = now;
+            if epoch.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = watching => {}
+        () = soft.cancelled() => {}
+    }
+}
