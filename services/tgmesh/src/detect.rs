@@ -5,7 +5,7 @@ mod explain;
 mod lines;
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Read as _, Write};
+use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -116,15 +116,15 @@ fn line(out: &mut impl Write, answer: &Answer<'_>) -> std::io::Result<()> {
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
-    let input: Box<dyn BufRead> = match args.file.as_deref().filter(|file| file.as_os_str() != "-") {
+    let input: Box<dyn Read> = match args.file.as_deref().filter(|file| file.as_os_str() != "-") {
         Some(path) => {
             let file = File::open(path).with_context(|| format!("couldn't open {}", path.display()))?;
-            Box::new(BufReader::with_capacity(1 << 16, file))
+            Box::new(file)
         }
-        None => Box::new(BufReader::new(std::io::stdin())),
+        None => Box::new(std::io::stdin()),
     };
     let mut printer = Printer::new(BufWriter::new(std::io::stdout().lock()), args.explain);
-    read(input, &mut printer)?;
+    read(BufReader::with_capacity(1 << 16, input), &mut printer)?;
     printer.out.flush()?;
     Ok(if printer.unread == 0 {
         ExitCode::SUCCESS
@@ -135,11 +135,13 @@ pub(crate) fn run(args: &Args) -> Outcome {
 
 /// Tells the two formats apart by the first line: one of JSON lines is a message of its own, one
 /// of an export is its beginning (or, unindented, the whole).
-fn read(mut input: impl BufRead, printer: &mut Printer<impl Write>) -> anyhow::Result<()> {
+fn read(mut input: BufReader<impl Read>, printer: &mut Printer<impl Write>) -> anyhow::Result<()> {
     let mut first = Vec::new();
+    let mut number = 0;
     // Byte order mark and empty lines before the first.
     while first.trim_ascii().is_empty() {
         first.clear();
+        number += 1;
         if lines::next(&mut input, &mut first)? == 0 {
             return Ok(());
         }
@@ -150,7 +152,7 @@ fn read(mut input: impl BufRead, printer: &mut Printer<impl Write>) -> anyhow::R
     if desktop::begins(&first) {
         return desktop::read(std::io::Cursor::new(first).chain(input), printer);
     }
-    lines::read(first, input, printer)
+    lines::read(first, number, input, printer)
 }
 
 #[cfg(test)]
@@ -163,7 +165,7 @@ mod tests {
 
     fn run(text: &str) -> (Vec<Value>, u64) {
         let mut printer = Printer::new(Vec::new(), false);
-        read(text.as_bytes(), &mut printer).unwrap();
+        read(BufReader::new(text.as_bytes()), &mut printer).unwrap();
         let out = String::from_utf8(printer.out).unwrap();
         (
             out.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
@@ -252,7 +254,7 @@ mod tests {
     fn explains_for_people() {
         let mut printer = Printer::new(Vec::new(), true);
         let line = json!({"id": "x", "text": format!("buy \u{1b}[31m {WIF} now")}).to_string();
-        read(line.as_bytes(), &mut printer).unwrap();
+        read(BufReader::new(line.as_bytes()), &mut printer).unwrap();
         let out = String::from_utf8(printer.out).unwrap();
         assert!(
             out.contains(WIF) && out.contains("solana") && !out.contains('\u{1b}'),

@@ -115,8 +115,7 @@ impl Server {
         Ok(self.url(name))
     }
 
-    /// Runs SQL by psql, a witness that shares no code with the project; rows as lines, columns
-    /// separated by `|`.
+    /// As [`query`], in one of its databases.
     ///
     /// # Errors
     /// What psql says.
@@ -320,6 +319,15 @@ impl Server {
         }
         bail!("another Postgres (pid {pid}) uses {}", self.dir.display());
     }
+}
+
+/// Runs SQL by psql, a witness that shares no code with the project; rows as lines, columns
+/// separated by `|`. The URL is of the form that [`Server::url`] gives.
+///
+/// # Errors
+/// What psql says.
+pub async fn query(url: &str, sql: &str) -> Result<String> {
+    database::psql(&places::postgres_bin()?.join("psql"), url, sql).await
 }
 
 /// Postgres writes its state into the eighth line of its lock file, which spares a connection.

@@ -1,7 +1,7 @@
 //! JSON lines: `{"id","text","entities":[…]}`.
 
 use std::borrow::Cow;
-use std::io::{BufRead, Read as _, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -38,22 +38,26 @@ pub(super) fn next(input: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Res
     input.take(MAX_LINE_BYTES).read_until(b'\n', line)
 }
 
-/// Answers `first` and every line behind it; empty lines are passed over.
-pub(super) fn read(first: Vec<u8>, mut input: impl BufRead, printer: &mut Printer<impl Write>) -> anyhow::Result<()> {
+/// Answers `first`, the line of this number, and every line behind it; empty lines are passed over.
+pub(super) fn read(
+    first: Vec<u8>,
+    mut number: u64,
+    mut input: BufReader<impl Read>,
+    printer: &mut Printer<impl Write>,
+) -> anyhow::Result<()> {
     let mut line = first;
-    let mut number = 1_u64;
     loop {
         if !line.trim_ascii().is_empty() {
             answer(&line, number, printer)?;
+        }
+        if input.buffer().is_empty() {
+            // Whoever waits for an answer before writing on shall not wait for a full buffer.
+            printer.out.flush()?;
         }
         line.clear();
         number += 1;
         if next(&mut input, &mut line)? == 0 {
             return Ok(());
-        }
-        if input.fill_buf().is_ok_and(<[u8]>::is_empty) {
-            // The last line of a pipe: whoever waits for its answer shall not wait for more input.
-            printer.out.flush()?;
         }
     }
 }

@@ -1,0 +1,11 @@
+//! The whole mesh, real in every part: what a newcomer types, what happens when parts die, and
+//! what the tools of the command line do.
+
+mod browser;
+mod chaos;
+mod commands;
+mod load;
+mod python;
+mod settings;
+mod support;
+mod up;
