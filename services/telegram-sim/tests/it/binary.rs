@@ -1,5 +1,6 @@
 //! The binary: its ready file, its control port, its end.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -7,13 +8,13 @@ use tgmesh_testkit::process::{Process, Spec};
 
 use crate::client::connect_with;
 
-struct Control {
+pub struct Control {
     base: String,
     http: reqwest::Client,
 }
 
 impl Control {
-    async fn get(&self, path: &str) -> Value {
+    pub async fn get(&self, path: &str) -> Value {
         self.http
             .get(format!("{}{path}", self.base))
             .send()
@@ -24,7 +25,7 @@ impl Control {
             .unwrap()
     }
 
-    async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+    pub async fn post(&self, path: &str, body: Value) -> (u16, Value) {
         let response = self
             .http
             .post(format!("{}{path}", self.base))
@@ -40,17 +41,34 @@ fn spec() -> Spec {
     Spec::new(env!("CARGO_BIN_EXE_tgmesh-telegram-sim")).env("ADMIN_LISTEN", "127.0.0.1:0")
 }
 
+/// Starts the binary and waits for its ready file; gives its control port and the address for
+/// clients.
+pub async fn spawn(dir: &Path, args: &[&str]) -> (Process, Control, String) {
+    let ready = dir.join("ready.json");
+    let process = Process::spawn(spec().args(args).arg("--ready").arg(&ready)).unwrap();
+    tgmesh_testkit::eventually(Duration::from_secs(10), "it is ready", || async { ready.exists() }).await;
+    let ready: Value = serde_json::from_slice(&std::fs::read(&ready).unwrap()).unwrap();
+    let control = Control {
+        base: ready["control"].as_str().unwrap().to_owned(),
+        http: reqwest::Client::new(),
+    };
+    (process, control, ready["mtproto"].as_str().unwrap().to_owned())
+}
+
+/// The authorization key of an account as `GET /accounts` shows it.
+pub fn seeded_key(account: &Value) -> [u8; 256] {
+    let hex = account["auth_key"].as_str().unwrap();
+    assert_eq!(hex.len(), 512);
+    let bytes: Vec<u8> = (0..256)
+        .map(|i| u8::from_str_radix(&hex[i * 2..i * 2 + 2], 16).unwrap())
+        .collect();
+    bytes.try_into().unwrap()
+}
+
 #[tokio::test]
 async fn the_control_port_posts_edits_deletes_and_tells() {
     let dir = tempfile::tempdir().unwrap();
-    let ready = dir.path().join("ready.json");
-    let process = Process::spawn(spec().args(["--seed", "5", "--chats", "4", "--ready"]).arg(&ready)).unwrap();
-    tgmesh_testkit::eventually(Duration::from_secs(10), "it is ready", || async { ready.exists() }).await;
-    let addresses: Value = serde_json::from_slice(&std::fs::read(&ready).unwrap()).unwrap();
-    let control = Control {
-        base: addresses["control"].as_str().unwrap().to_owned(),
-        http: reqwest::Client::new(),
-    };
+    let (process, control, address) = spawn(dir.path(), &["--seed", "5", "--chats", "4"]).await;
 
     let accounts = control.get("/accounts").await;
     let account = &accounts[0];
@@ -58,14 +76,8 @@ async fn the_control_port_posts_edits_deletes_and_tells() {
         (account["name"].as_str(), account["dc_id"].as_i64()),
         (Some("sim-1"), Some(2))
     );
-    assert_eq!(account["address"], addresses["mtproto"]);
-    let key = account["auth_key"].as_str().unwrap();
-    assert_eq!(key.len(), 512);
-    let key: Vec<u8> = (0..256)
-        .map(|i| u8::from_str_radix(&key[i * 2..i * 2 + 2], 16).unwrap())
-        .collect();
-    let address = addresses["mtproto"].as_str().unwrap().parse().unwrap();
-    let mut telegram = connect_with(address, key.try_into().unwrap()).await;
+    assert_eq!(account["address"], json!(address));
+    let mut telegram = connect_with(address.parse().unwrap(), seeded_key(account)).await;
 
     let chats = control.get("/chats").await;
     let chat = &chats[0]["id"];
@@ -133,7 +145,7 @@ async fn the_control_port_posts_edits_deletes_and_tells() {
 
 #[tokio::test]
 async fn bad_settings_are_told_all_at_once() {
-    let process = Process::spawn(spec().args(["--accounts", "0", "--rate", "-1", "--listen", "here"])).unwrap();
+    let process = Process::spawn(spec().args(["--accounts=0", "--rate=-1", "--listen=here"])).unwrap();
     let status = process.wait(Duration::from_secs(10)).await.unwrap();
     assert_eq!(status.code(), Some(64));
     let log = process.log_tail();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use grammers_client::Client;
 use grammers_client::tl::{enums, functions, types};
-use grammers_mtsender::{InvocationError, SenderPool, SenderPoolFatHandle};
+use grammers_mtsender::{InvocationError, SenderPool};
 use grammers_session::Session;
 use grammers_session::storages::MemorySession;
 use grammers_session::types::DcOption;
@@ -20,7 +20,6 @@ pub const SOON: Duration = Duration::from_secs(10);
 
 pub struct Telegram {
     pub client: Client,
-    pub handle: SenderPoolFatHandle,
     pub updates: mpsc::Receiver<UpdatesLike>,
     runner: JoinHandle<()>,
 }
@@ -82,8 +81,7 @@ pub async fn dial(address: SocketAddr, key: [u8; 256]) -> Telegram {
         updates,
     } = SenderPool::with_configuration(session, 1, parameters);
     Telegram {
-        client: Client::new(handle.clone()),
-        handle,
+        client: Client::new(handle),
         updates,
         runner: tokio::spawn(runner.run()),
     }

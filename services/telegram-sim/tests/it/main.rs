@@ -7,4 +7,5 @@ mod hostile;
 mod live;
 mod players;
 mod reading;
+mod speed;
 mod telethon;

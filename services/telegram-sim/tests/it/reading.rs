@@ -261,7 +261,7 @@ async fn another_accounts_hash_opens_nothing() {
     let user = chat.people[0];
     let wrong = PeerRef {
         id: PeerId::user(user).unwrap(),
-        auth: Some(PeerAuth::from_hash(5)),
+        auth: PeerAuth::from_hash(5),
     };
     let ask = functions::messages::GetHistory {
         peer: wrong.into(),
