@@ -2,7 +2,9 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 
 import { Feed, MAX_ROWS } from '../src/app/feed.svelte'
+import { Painted } from '../src/app/painted'
 import { gapRow } from '../src/app/row'
+import type { Detection } from '../src/wire'
 import { forgetToken, keepToken, takeToken } from '../src/app/session'
 
 let frames: (() => void)[] = []
@@ -64,6 +66,43 @@ describe('the feed', () => {
     feed.clear()
     frame()
     expect([feed.length, feed.cleared]).toEqual([0, 1])
+  })
+})
+
+describe('what was painted', () => {
+  const delivery = (seq: number, flags: string, replayed = false) =>
+    ({ seq, replayed, traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-${flags}`, detection: {} as Detection })
+
+  test('is reported where the trace is sampled, after the frame, within a budget', () => {
+    const reported: number[] = []
+    let now = 5_000
+    const painted = new Painted((seq) => reported.push(seq), () => now)
+    painted.add(delivery(1, '00'))
+    painted.add(delivery(2, '01'))
+    painted.add(delivery(3, '03'))
+    painted.add(delivery(4, '01', true))
+    expect(reported).toEqual([])
+    frame()
+    expect(reported).toEqual([2, 3])
+    for (let seq = 10; seq < 60; seq++) painted.add(delivery(seq, '01'))
+    frame()
+    expect(reported).toHaveLength(20)
+    now = 6_000
+    painted.add(delivery(60, '01'))
+    frame()
+    expect(reported.at(-1)).toBe(60)
+  })
+
+  test('is reported now and then where no trace is sampled', () => {
+    const reported: number[] = []
+    let now = 0
+    const painted = new Painted((seq) => reported.push(seq), () => now)
+    for (let seq = 1; seq <= 100; seq++) {
+      painted.add(delivery(seq, '00'))
+      frame()
+      now += 100
+    }
+    expect(reported).toEqual([1, 21, 41, 61, 81])
   })
 })
 

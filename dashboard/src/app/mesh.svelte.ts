@@ -1,12 +1,11 @@
 import { Client, platform, type Connection, type Delivery, type Family, type Filter, type Loss, type Subscription } from '../wire'
 import { Feed } from './feed.svelte'
+import { Painted } from './painted'
 import { describeLoss, detectionRow, gapRow } from './row'
 import { forgetToken, keepToken, takeToken } from './session'
 
 // What a page begins with: enough to fill a large screen several times, quick to send.
 const FIRST_ROWS = 200
-// `rendered` frames: often enough to measure by, rare enough to stay far below any token's rate.
-const RENDERED_EVERY_MS = 2_000
 const GOOD_NEWS_MS = 8_000
 
 /** What the person at the page wants to see. */
@@ -38,8 +37,7 @@ export class Mesh {
   #shown: Subscription | undefined
   #asked: Subscription | undefined
   #awaySinceMs: number | undefined
-  #renderedMs = 0
-  #painted: { seq: number; sampled: boolean } | undefined
+  readonly #painted = new Painted((seq) => this.#client?.rendered(seq), platform.now)
   #noticeTimer: ReturnType<typeof setTimeout> | undefined
 
   /** Takes the token of the address bar or of this tab, and listens for a later one. */
@@ -153,7 +151,7 @@ export class Mesh {
   #delivered(subscription: Subscription, delivery: Delivery): void {
     if (subscription !== this.#shown) return
     this.feed.push((key) => {
-      this.#paint(delivery)
+      this.#painted.add(delivery)
       return detectionRow(key, delivery, this.#serverNow())
     })
   }
@@ -180,22 +178,6 @@ export class Mesh {
   #serverNow(): number | undefined {
     const offset = this.#client?.clock.offsetMs
     return offset === undefined ? undefined : platform.now() + offset
-  }
-
-  // One `rendered` frame for all that was painted in a while: the newest whose trace is sampled,
-  // because only that closes a trace, else the newest.
-  #paint({ seq, traceparent, replayed }: Delivery): void {
-    if (replayed) return
-    const sampled = (Number.parseInt(traceparent?.slice(-2) ?? '0', 16) & 1) === 1
-    if (!this.#painted || sampled || !this.#painted.sampled) this.#painted = { seq, sampled }
-    const now = platform.now()
-    if (now - this.#renderedMs < RENDERED_EVERY_MS) return
-    this.#renderedMs = now
-    // The next frame begins after this one was painted.
-    requestAnimationFrame(() => {
-      if (this.#painted) this.#client?.rendered(this.#painted.seq)
-      this.#painted = undefined
-    })
   }
 }
 
