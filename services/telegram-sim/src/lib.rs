@@ -1,16 +1,4 @@
-//! A Telegram data centre on loopback, for demos, tests and load.
-//!
-//! It speaks real MTProto 2.0 over TCP, so that a client which talks to it is the very program
-//! that talks to Telegram: only the session differs, which is seeded with this data centre's
-//! address and an authorization key. Whatever a client can do with such a session works as it
-//! is; there is no test mode in any client.
-//!
-//! The world behind it (accounts, chats, people, messages) is made from a seed and lives in
-//! memory. A scenario player fills it with believable chat, a load player with many messages;
-//! a control port posts, edits, deletes, and tells what was posted and when it went out.
-//!
-//! [`start`] runs it inside a test; the binary runs it beside other processes.
-
+#![doc = include_str!("../README.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that panics has failed"))]
 
 mod clock;

@@ -204,10 +204,11 @@ impl Player {
             (ChatKind::Supergroup | ChatKind::Group, Some(person)) if self.rng.random_bool(0.5) => {
                 Service::Joined(person)
             }
-            _ => Service::Pinned(said.message_id),
+            _ => Service::Pinned,
         };
+        let about = (service == Service::Pinned).then_some(said.message_id);
         // The chat is there: it was taken from the world just now.
-        let _ = world.announce(said.chat, service, person, now_us);
+        let _ = world.announce(said.chat, service, person, about, now_us);
     }
 
     /// A chat that some account is in; the first ones are the liveliest.

@@ -191,10 +191,7 @@ pub(crate) fn message(chat: &ChatPeer, id: i32, content: &Content, reply_to: Opt
             from_id,
             peer_id: peer(chat.id),
             saved_peer_id: None,
-            reply_to: match service {
-                Service::Pinned(pinned) => Some(reply_header(*pinned)),
-                _ => None,
-            },
+            reply_to: reply_to.map(reply_header),
             date: content.date,
             action: match service {
                 Service::Created => types::MessageActionChannelCreate {
@@ -202,7 +199,7 @@ pub(crate) fn message(chat: &ChatPeer, id: i32, content: &Content, reply_to: Opt
                 }
                 .into(),
                 Service::Joined(user) => types::MessageActionChatAddUser { users: vec![*user] }.into(),
-                Service::Pinned(_) => enums::MessageAction::PinMessage,
+                Service::Pinned => enums::MessageAction::PinMessage,
             },
             reactions: None,
             ttl_period: None,

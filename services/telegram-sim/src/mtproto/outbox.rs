@@ -19,6 +19,9 @@ const ROOM: usize = 4_096;
 /// Pushes above which the connection counts as too slow and misses them.
 const CAPACITY: usize = 4 * ROOM;
 
+/// Bytes of answers that may wait: a client that asks on without reading is cut off.
+const MAX_ANSWERS: usize = 64 * 1_024 * 1_024;
+
 /// What a push tells of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What {
@@ -71,6 +74,8 @@ pub(crate) enum Out {
 struct Queue {
     items: VecDeque<Out>,
     pushes: usize,
+    /// Bytes of the bodies among the items.
+    answers: usize,
     behind: bool,
 }
 
@@ -118,9 +123,16 @@ impl Outbox {
         self.ready.notify_one();
     }
 
-    /// Queues an answer or a service message. Their number is bounded by what the client asks.
+    /// Queues an answer or a service message.
     pub(crate) fn send(&self, body: Vec<u8>, content: bool, answer: bool) {
-        self.lock().items.push_back(Out::Body { body, content, answer });
+        let mut queue = self.lock();
+        queue.answers += body.len();
+        if queue.answers > MAX_ANSWERS {
+            drop(queue);
+            return self.close();
+        }
+        queue.items.push_back(Out::Body { body, content, answer });
+        drop(queue);
         self.ready.notify_one();
     }
 
@@ -171,7 +183,7 @@ impl Outbox {
                         match out {
                             Out::Push(_) => queue.pushes -= 1,
                             Out::TooLong => queue.behind = false,
-                            Out::Body { .. } => {}
+                            Out::Body { body, .. } => queue.answers -= body.len(),
                         }
                     }
                     if queue.pushes < ROOM {
@@ -191,5 +203,81 @@ impl Outbox {
     /// Set once the connection has to end or has ended.
     pub(crate) fn closed(&self) -> &CancellationToken {
         &self.closed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::peer::ChatKind;
+
+    fn push() -> Arc<Push> {
+        Arc::new(Push {
+            n: 1,
+            what: What::Delete,
+            chat: Arc::new(ChatPeer {
+                id: 1,
+                kind: ChatKind::User,
+                title: String::new(),
+                username: None,
+                invite: None,
+                about: String::new(),
+                date: 0,
+                participants: 2,
+                signatures: false,
+            }),
+            users: Vec::new(),
+            origin: None,
+            id: 1,
+            reply_to: None,
+            content: None,
+            ids: vec![1],
+            pts: 1,
+            pts_count: 1,
+            date: 0,
+        })
+    }
+
+    #[tokio::test]
+    async fn who_does_not_keep_up_misses_pushes_and_is_told() {
+        let outbox = Outbox::new(CancellationToken::new());
+        for _ in 0..CAPACITY + 10 {
+            outbox.push(&push());
+        }
+        let taken = outbox.take(usize::MAX).await;
+        assert_eq!(taken.len(), CAPACITY + 1);
+        assert!(matches!(taken.last(), Some(Out::TooLong)));
+        outbox.push(&push());
+        assert!(matches!(outbox.take(9).await[..], [Out::Push(_)]));
+    }
+
+    #[tokio::test]
+    async fn a_poster_waits_for_room_but_not_for_a_closed_connection() {
+        let outbox = Arc::new(Outbox::new(CancellationToken::new()));
+        for _ in 0..ROOM {
+            outbox.push(&push());
+        }
+        let waiting = tokio::spawn({
+            let outbox = Arc::clone(&outbox);
+            async move { outbox.has_room().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        outbox.take(1).await;
+        waiting.await.unwrap();
+        for _ in 0..ROOM {
+            outbox.push(&push());
+        }
+        outbox.close();
+        outbox.has_room().await;
+    }
+
+    #[test]
+    fn a_client_that_only_asks_is_cut_off() {
+        let outbox = Outbox::new(CancellationToken::new());
+        for _ in 0..MAX_ANSWERS / 1_000_000 + 1 {
+            outbox.send(vec![0; 1_000_000], true, true);
+        }
+        assert!(outbox.closed().is_cancelled());
     }
 }

@@ -112,7 +112,8 @@ pub struct Forward {
 pub(crate) enum Service {
     Created,
     Joined(i64),
-    Pinned(i32),
+    /// The message that `reply_to` names.
+    Pinned,
 }
 
 /// A message's content: shared by all timelines it stands in.

@@ -83,18 +83,23 @@ impl World {
         Ok(self.add(draft.chat_id, content, n))
     }
 
-    /// Posts a message that tells of an event: who joined, what was pinned.
+    /// Posts a message that tells of an event: who joined, or that the message `about` was
+    /// pinned.
     pub(crate) fn announce(
         &mut self,
         chat_id: i64,
         service: Service,
         from: Option<i64>,
+        about: Option<i32>,
         now_us: u64,
     ) -> Result<Change, WorldError> {
         if !self.chats.contains_key(&chat_id) {
             return Err(WorldError::NoChat);
         }
-        let content = Content::service(service, from, (now_us / 1_000_000) as i32);
+        let content = Content {
+            reply_to: about,
+            ..Content::service(service, from, (now_us / 1_000_000) as i32)
+        };
         let n = self.note(chat_id, &content, now_us, false);
         Ok(self.add(chat_id, Arc::new(content), n))
     }

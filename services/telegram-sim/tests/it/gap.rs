@@ -199,7 +199,7 @@ async fn who_was_away_too_long_is_told() {
     })
     .await
     .unwrap();
-    let telegram = connect(&running, 0).await;
+    let mut telegram = connect(&running, 0).await;
     let chat = chat_of(&running, ChatKind::Channel);
     let channel = telegram.channel(chat.username.as_deref().unwrap()).await;
     let pts = channel_pts(&telegram, &channel).await;
@@ -233,6 +233,17 @@ async fn who_was_away_too_long_is_told() {
         rpc_error(telegram.client.invoke(&ahead).await),
         (400, "PERSISTENT_TIMESTAMP_INVALID".to_owned())
     );
+    for _ in 0..800 {
+        telegram.updates.recv().await.unwrap();
+    }
     running.sim.send_too_long();
+    let told = tokio::time::timeout(SOON, telegram.updates.recv())
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        matches!(told, UpdatesLike::Updates(enums::Updates::TooLong)),
+        "{told:?}"
+    );
     running.stop().await;
 }
