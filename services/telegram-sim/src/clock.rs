@@ -1,10 +1,6 @@
-//! Wall-clock time.
-
-use std::time::{SystemTime, UNIX_EPOCH};
+//! Wall-clock time, in the unit of the posted log.
 
 /// Microseconds since the epoch; 0 on a clock set before it.
 pub(crate) fn now_us() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_micros() as u64)
+    u64::try_from(tgmesh_lifecycle::clock::now_us()).unwrap_or(0)
 }

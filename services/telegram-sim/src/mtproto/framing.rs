@@ -185,8 +185,11 @@ mod tests {
 
     use super::*;
 
-    fn client(which: usize) -> Box<dyn FnMut(&[u8]) -> Vec<u8>> {
-        fn packer(mut transport: impl Transport + 'static) -> Box<dyn FnMut(&[u8]) -> Vec<u8>> {
+    /// What the client library sends for one payload after the other.
+    type Packer = Box<dyn FnMut(&[u8]) -> Vec<u8>>;
+
+    fn client(which: usize) -> Packer {
+        fn packer(mut transport: impl Transport + 'static) -> Packer {
             Box::new(move |payload| {
                 let mut buffer = DequeBuffer::with_capacity(payload.len(), 16);
                 buffer.extend(payload.iter().copied());

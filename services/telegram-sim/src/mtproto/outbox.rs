@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn a_client_that_only_asks_is_cut_off() {
         let outbox = Outbox::new(CancellationToken::new());
-        for _ in 0..MAX_ANSWERS / 1_000_000 + 1 {
+        for _ in 0..=MAX_ANSWERS / 1_000_000 {
             outbox.send(vec![0; 1_000_000], true, true);
         }
         assert!(outbox.closed().is_cancelled());

@@ -69,7 +69,7 @@ impl Sink {
     }
 
     fn fill(&mut self) {
-        let mut chunk = [0; 64 * 1_024];
+        let mut chunk = vec![0; 64 * 1_024];
         let read = self.socket.read(&mut chunk).unwrap();
         assert_ne!(read, 0, "closed");
         self.buffer.extend_from_slice(&chunk[..read]);

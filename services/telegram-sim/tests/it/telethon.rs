@@ -34,7 +34,7 @@ async fn telethon_lists_reads_and_listens() {
             }
             child.wait().await.unwrap()
         };
-        let status = tokio::time::timeout(Duration::from_secs(60), check)
+        let status = tokio::time::timeout(Duration::from_mins(1), check)
             .await
             .expect("it ends");
         assert!(
