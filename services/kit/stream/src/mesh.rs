@@ -160,7 +160,10 @@ async fn options(config: &NatsConfig, name: &str, signals: &Arc<Signals>) -> Res
     }
     let signals = Arc::clone(signals);
     Ok(options.event_callback(move |event| {
-        on_event(&signals, &event);
+        // Where no `Mesh` is left, the connection was given up, not lost.
+        if Arc::strong_count(&signals) > 1 {
+            on_event(&signals, &event);
+        }
         std::future::ready(())
     }))
 }
