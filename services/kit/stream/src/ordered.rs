@@ -136,12 +136,8 @@ impl Ordered {
     /// Removes the consumer from the server; without it the server does so after a minute.
     pub(crate) async fn close(&mut self) {
         if let Some(reader) = self.reader.take() {
-            let _: Result<Response<serde_json::Value>, _> = state::request(
-                &self.mesh,
-                &format!("CONSUMER.DELETE.{}.{}", self.stream, reader.name),
-                &(),
-            )
-            .await;
+            let _: Result<Response<serde_json::Value>, _> =
+                state::ask(&self.mesh, &format!("CONSUMER.DELETE.{}.{}", self.stream, reader.name)).await;
         }
     }
 

@@ -3,6 +3,7 @@
 use async_nats::jetstream;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::response::Response;
+use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -66,22 +67,36 @@ pub async fn stream_state(mesh: &Mesh, stream: &str) -> Result<State, StreamErro
 }
 
 pub(crate) async fn info(mesh: &Mesh, stream: &str) -> Result<jetstream::stream::Info, StreamError> {
-    match request(mesh, &format!("STREAM.INFO.{stream}"), &()).await? {
+    match ask(mesh, &format!("STREAM.INFO.{stream}")).await? {
         Response::Ok(info) => Ok(info),
         Response::Err { error } => Err(refusal(stream, &error)),
     }
 }
 
+/// One question to the `JetStream` API. Some of them are refused unless their payload is empty,
+/// which the client's own request cannot say.
+pub(crate) async fn ask<V: DeserializeOwned>(mesh: &Mesh, subject: &str) -> Result<Response<V>, StreamError> {
+    send(mesh, subject, Bytes::new()).await
+}
+
 /// One request to the `JetStream` API.
-pub(crate) async fn request<T: Serialize + Sync, V: DeserializeOwned>(
+pub(crate) async fn request<T: Serialize, V: DeserializeOwned>(
     mesh: &Mesh,
     subject: &str,
     payload: &T,
 ) -> Result<Response<V>, StreamError> {
-    mesh.jetstream()
-        .request(subject.to_owned(), payload)
+    let body = serde_json::to_vec(payload).map_err(|error| StreamError::Refused(error.to_string()))?;
+    send(mesh, subject, Bytes::from(body)).await
+}
+
+async fn send<V: DeserializeOwned>(mesh: &Mesh, subject: &str, body: Bytes) -> Result<Response<V>, StreamError> {
+    let answer = mesh
+        .client()
+        .request(format!("$JS.API.{subject}"), body)
         .await
-        .map_err(|error| StreamError::Unavailable(describe(&error)))
+        .map_err(|error| StreamError::Unavailable(describe(&error)))?;
+    serde_json::from_slice(&answer.payload)
+        .map_err(|error| StreamError::Unavailable(format!("the answer cannot be read: {error}")))
 }
 
 pub(crate) fn refusal(stream: &str, error: &jetstream::Error) -> StreamError {

@@ -69,7 +69,7 @@ async fn ensure(mesh: &Mesh, consumer: &Consumer) -> Result<String, Fault> {
     let epoch = topology::settle_epoch(mesh, &consumer.stream).await?;
     let path = format!("{}.{name}", consumer.stream);
     let wanted = config(mesh, consumer);
-    let found = match state::request::<_, consumer::Info>(mesh, &format!("CONSUMER.INFO.{path}"), &()).await? {
+    let found = match state::ask::<consumer::Info>(mesh, &format!("CONSUMER.INFO.{path}")).await? {
         Response::Ok(info) => Some(info.config),
         Response::Err { error } if error.error_code() == ErrorCode::CONSUMER_NOT_FOUND => None,
         Response::Err { error } => return Err(Fault::Transient(explain(consumer, &error))),
