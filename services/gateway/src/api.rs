@@ -19,11 +19,22 @@ const CONSUMER_GROUP: &str = "archiver";
 
 /// Latencies, in the order of a message's way: name in the answer, service, histogram.
 const HOPS: [(&str, &str, &str); 5] = [
-    ("detect", "listener", "detect_seconds"),
-    ("listenerToStream", "listener", "publish_seconds"),
+    ("detect", "listener", "received_to_detected_seconds"),
+    ("listenerToStream", "listener", "received_to_published_seconds"),
     ("streamToWebSocket", "gateway", "stream_to_client_seconds"),
-    ("streamToDatabase", "archiver", "stream_to_row_seconds"),
+    ("streamToDatabase", "archiver", "stream_to_commit_seconds"),
     ("databaseBatch", "archiver", "batch_seconds"),
+];
+
+/// What counts as an error of the mesh: something was lost, failed or has to be looked at. A
+/// client's mistakes are not among them.
+const ERRORS: [(&str, &str); 6] = [
+    ("listener", "publish_failures_total"),
+    ("listener", "holes_total"),
+    ("archiver", "batch_errors_total"),
+    ("archiver", "deadletters_total"),
+    ("gateway", "undecodable_events_total"),
+    ("gateway", "client_panics_total"),
 ];
 
 /// Answers a request below `/api`.
@@ -73,14 +84,14 @@ fn metrics(view: &View, with_instances: bool) -> Value {
     let mut body = json!({
         "messagesProcessed": view.counter("listener", "messages_total"),
         "contractsDetected": view.counter("listener", "detections_total"),
-        "streamQueueSize": view.largest("archiver", "pending_messages") as u64,
+        "streamQueueSize": view.largest("archiver", "lag_messages") as u64,
         "avgListenerToStreamLatency": average_ms("listenerToStream"),
         "avgStreamToWebSocketLatency": average_ms("streamToWebSocket"),
         "avgDatabaseBatchLatency": average_ms("databaseBatch"),
         "batchesWritten": view.counter("archiver", "batches_total"),
         "websocketDeliveries": view.counter("gateway", "deliveries_total"),
         "websocketClients": view.gauge("gateway", "clients") as u64,
-        "errors": view.counters(|name| name == "errors_total" || name.ends_with("_errors_total")),
+        "errors": ERRORS.iter().map(|(service, name)| view.counter(service, name)).sum::<u64>(),
         "uptime": view.uptime_ms(),
         "memoryUsage": { "rss": rss, "heap": heap },
         "consumerGroupId": CONSUMER_GROUP,

@@ -172,4 +172,4 @@ fn put<T: serde::Serialize + ?Sized>(frame: &mut Vec<u8>, value: &T) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -100,7 +100,7 @@ impl Figures {
                 "Times a subscription fell behind because its client was too slow.",
             ),
             gaps: metrics.counter("gaps_total", "Gap frames sent."),
-            errors: metrics.counter("errors_total", "Error frames sent."),
+            errors: metrics.counter("error_frames_total", "Error frames sent."),
             panics: metrics.counter("client_panics_total", "Client tasks that panicked."),
             negative_latency: metrics.counter(
                 "negative_latency_total",

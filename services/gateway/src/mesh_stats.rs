@@ -138,19 +138,11 @@ impl View {
         instances
     }
 
-    /// Sum of a counter over the processes of a service.
+    /// Sum of a counter, with whatever labels, over the processes of a service.
     #[must_use]
     pub fn counter(&self, service: &str, name: &str) -> u64 {
-        self.of(service)
-            .map(|living| living.last.counters.get(name).copied().unwrap_or(0))
-            .sum()
-    }
-
-    /// Sum of every counter of every process whose name, without labels, `is_wanted`.
-    #[must_use]
-    pub fn counters(&self, is_wanted: impl Fn(&str) -> bool) -> u64 {
-        let all = self.instances.iter().flat_map(|living| &living.last.counters);
-        all.filter(|(name, _)| is_wanted(name.split('{').next().unwrap_or(name)))
+        let all = self.of(service).flat_map(|living| &living.last.counters);
+        all.filter(|(key, _)| key.split('{').next() == Some(name))
             .map(|(_, value)| value)
             .sum()
     }

@@ -39,6 +39,9 @@ const STALL_LIMIT: Duration = Duration::from_secs(20);
 const SLOW_LIMIT: Duration = Duration::from_secs(60);
 /// A client that says nothing for half of this is pinged; after all of it, it is gone.
 const SILENCE_LIMIT: Duration = Duration::from_secs(60);
+/// `rendered` frames a second: a page that paints all that it is sent says so for each, which is
+/// not what the token's `rate` is meant to bound.
+const RENDERED_RATE: f64 = 2_000.0;
 /// Items that are rendered before the socket is looked at again.
 const BATCH: usize = 64;
 
@@ -47,6 +50,7 @@ pub(super) struct Session {
     seat: Seat,
     grant: Grant,
     bucket: Bucket,
+    rendered_bucket: Bucket,
     name: String,
     subscriptions: Vec<Subscription>,
     used: HashSet<Arc<str>>,
@@ -66,6 +70,7 @@ impl Session {
             expires: now + until_expiry(&grant).min(Duration::from_hours(24 * 365)),
             grant,
             bucket,
+            rendered_bucket: Bucket::new(RENDERED_RATE, now),
             name: format!("{:016x}", rand::random::<u64>()),
             subscriptions: Vec::new(),
             used: HashSet::new(),
@@ -140,14 +145,23 @@ impl Session {
         if matches!(message, Message::Pong(_) | Message::Close(_) | Message::Frame(_)) {
             return Ok(());
         }
-        if !self.bucket.take(now) {
+        let frame = match message {
+            Message::Ping(_) => None,
+            message => Some(socket.format().decode(message)),
+        };
+        let bucket = if let Some(Ok(ClientFrame::Rendered { .. })) = &frame {
+            &mut self.rendered_bucket
+        } else {
+            &mut self.bucket
+        };
+        if !bucket.take(now) {
             return Err(end(CloseCode::RateLimited, "too many frames"));
         }
-        if matches!(message, Message::Ping(_)) {
+        let Some(frame) = frame else {
             socket.owes_flush();
             return Ok(());
-        }
-        match socket.format().decode(message) {
+        };
+        match frame {
             Ok(ClientFrame::Subscribe { id, filter, resume }) => {
                 if let Err((code, text)) = self.subscribe(socket, &id, filter, resume) {
                     self.refuse(socket, Some(id), code, text);

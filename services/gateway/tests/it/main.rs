@@ -1,0 +1,13 @@
+//! The gateway's binary with a real nats-server, seen through real WebSockets.
+
+mod auth;
+mod figures;
+mod http;
+mod limits;
+mod live;
+mod resume;
+mod rights;
+mod settings;
+mod shutdown;
+mod socket;
+mod world;
