@@ -1,1 +1,171 @@
-//! tgmesh-listener
+//! Telegram → detections → `JetStream`.
+//!
+//! Each account is a pipeline of its own: a connection, a pump that makes one gapless sequence of
+//! what the socket and the differences bring, a queue bounded in bytes, a worker that detects and
+//! publishes, and a checkpoint that moves the account's stored place behind the stream's acks. So
+//! the process can be killed at any moment: the next start asks Telegram for everything since the
+//! stored place, and deterministic ids make the stream drop what it has already.
+
+mod account;
+mod checkpoint;
+pub mod commands;
+mod connection;
+mod edits;
+mod event;
+mod finding;
+mod memory;
+mod message;
+mod peers;
+mod pump;
+mod queue;
+mod roster;
+mod session;
+pub mod settings;
+mod stats;
+mod watch;
+mod worker;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tgmesh_detect::Detector;
+use tgmesh_lifecycle::Process;
+use tgmesh_stream::publish::{Limits, Publisher};
+use tgmesh_stream::{Link, Mesh, stats as reports, topology};
+
+use crate::account::Shared;
+use crate::queue::Budget;
+use crate::roster::Roster;
+use crate::session::{Store, StoreError};
+use crate::settings::Config;
+use crate::stats::Stats;
+
+/// Events without an ack: more than about a thousand only starve the stream's readers.
+const MAX_IN_FLIGHT: usize = 1024;
+/// How often gauges and the publisher's counts are read.
+const GAUGES_EVERY: Duration = Duration::from_secs(1);
+
+/// Listens until the process is told to stop.
+///
+/// # Errors
+/// When NATS's credentials cannot be read, or no session can be opened with the keys at hand.
+pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
+    let soft = process.shutdown.soft();
+    let stats = Stats::new(&process.metrics);
+    let nats = process.health.part("nats");
+    let roster = Roster::new(&config.accounts, process.health.part("telegram"));
+
+    let name = format!("tgmesh-listener {}", process.instance);
+    let mesh = tokio::select! {
+        () = soft.cancelled() => return Ok(()),
+        mesh = Mesh::connect(&config.nats, &name) => mesh.context("couldn't connect to NATS")?,
+    };
+    let ready = async {
+        topology::wait(&mesh).await;
+        let store = open_store(&config, &mesh).await?;
+        let edits = memory::rebuild(&mesh, config.edit_window, &config.accounts).await;
+        anyhow::Ok((store, edits))
+    };
+    let (store, edits) = tokio::select! {
+        () = soft.cancelled() => return Ok(()),
+        ready = ready => ready?,
+    };
+    process
+        .tasks
+        .spawn("nats health", watch_link(mesh.clone(), nats, soft.clone()));
+    let reporter = {
+        let metrics = process.metrics.clone();
+        reports::spawn_reporter(&mesh, "listener", &process.instance, move || metrics.snapshot())
+    };
+
+    let shared = Shared {
+        api_id: config.api_id,
+        dc: config.dc,
+        wanted: config.wanted,
+        store,
+        keyring: config.sessions.keyring,
+        detector: Arc::new(Detector::new()),
+        edits: Arc::new(Mutex::new(edits)),
+        publisher: Publisher::new(
+            &mesh,
+            Limits {
+                max_in_flight: MAX_IN_FLIGHT,
+                ..Limits::default()
+            },
+        ),
+        budget: Budget::default(),
+        roster: roster.clone(),
+        stats,
+        process: process.clone(),
+    };
+    process.tasks.spawn("gauges", read_gauges(shared.clone()));
+    let accounts = tokio_util::task::TaskTracker::new();
+    for (number, account) in (0_u32..).zip(&config.accounts) {
+        accounts.spawn(account::run(shared.clone(), Arc::clone(account), number));
+    }
+    accounts.close();
+    let result = tokio::select! {
+        () = soft.cancelled() => Ok(()),
+        why = roster.all_unusable() => Err(anyhow::anyhow!(why)),
+    };
+    process.shutdown.trigger();
+    accounts.wait().await;
+    reporter.abort();
+    result
+}
+
+/// Waits for the store, which may be a bucket that the topology makes a moment later.
+async fn open_store(config: &Config, mesh: &Mesh) -> anyhow::Result<Store> {
+    let mut pause = Duration::from_millis(200);
+    loop {
+        match Store::open(&config.sessions.place, mesh).await {
+            Ok(store) => return Ok(store),
+            Err(StoreError::Unavailable(why)) => {
+                tracing::warn!(
+                    why,
+                    retry_ms = pause.as_millis() as u64,
+                    "the session store is away, waiting for it"
+                );
+            }
+            Err(error) => {
+                return Err(error).with_context(|| format!("couldn't open SESSION_STORE, {}", config.sessions.place));
+            }
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(30));
+    }
+}
+
+async fn watch_link(mesh: Mesh, part: tgmesh_lifecycle::health::Part, soft: tokio_util::sync::CancellationToken) {
+    let mut link = mesh.link();
+    loop {
+        match *link.borrow_and_update() {
+            Link::Up => part.up(),
+            Link::Down => part.down("not connected"),
+        }
+        tokio::select! {
+            () = soft.cancelled() => return,
+            changed = link.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+async fn read_gauges(shared: Shared) {
+    let soft = shared.process.shutdown.soft();
+    let mut ticks = tokio::time::interval(GAUGES_EVERY);
+    let mut retries = 0;
+    loop {
+        tokio::select! {
+            () = soft.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let stats = &shared.stats;
+        stats.queue_bytes.set(shared.budget.used() as f64);
+        let remembered = shared.edits.lock().unwrap_or_else(PoisonError::into_inner).len();
+        stats.remembered.set(remembered as f64);
+        let now = shared.publisher.counts().retries;
+        stats.publish_retries.add(now.saturating_sub(retries));
+        retries = now;
+    }
+}

@@ -1,0 +1,157 @@
+//! Moves an account's place behind the stream's acks: what is stored says "everything up to here
+//! is in the stream", so that a crash at any moment loses nothing.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tgmesh_lifecycle::clock;
+use tgmesh_stream::publish::{PublishError, Receipt};
+use tokio::sync::Notify;
+use tracing::Span;
+
+use crate::queue::Reached;
+use crate::session::{AccountPosition, ChannelPosition, MemorySession};
+use crate::stats::Stats;
+
+/// An event under way to the stream.
+pub struct UnderWay {
+    /// The stream's promise.
+    pub receipt: Receipt,
+    /// When its message came off the socket, µs since the epoch.
+    pub received_us: i64,
+    /// Ends with the ack.
+    pub span: Span,
+}
+
+/// Events of some entries, and the places that these entries reached.
+#[derive(Default)]
+struct Batch {
+    events: Vec<UnderWay>,
+    account: Option<AccountPosition>,
+    channels: HashMap<i64, ChannelPosition>,
+}
+
+#[derive(Default)]
+struct Inner {
+    batches: VecDeque<Batch>,
+    closed: bool,
+}
+
+/// The worker's end. Dropping it lets the other end finish.
+pub struct Checkpoint {
+    shared: Arc<Shared>,
+}
+
+/// Waits for acks, in order.
+pub struct Settler {
+    shared: Arc<Shared>,
+    session: Arc<MemorySession>,
+    stats: Stats,
+}
+
+#[derive(Default)]
+struct Shared {
+    inner: Mutex<Inner>,
+    more: Notify,
+}
+
+/// Both ends for one account.
+#[must_use]
+pub fn checkpoint(session: Arc<MemorySession>, stats: Stats) -> (Checkpoint, Settler) {
+    let shared = Arc::<Shared>::default();
+    let checkpoint = Checkpoint {
+        shared: Arc::clone(&shared),
+    };
+    let settler = Settler { shared, session, stats };
+    (checkpoint, settler)
+}
+
+impl Checkpoint {
+    /// Hands over what some entries sent and how far they came. Calls are in the order of the
+    /// entries.
+    pub fn note(&self, events: Vec<UnderWay>, reached: impl IntoIterator<Item = Reached>) {
+        let mut inner = self.shared.lock();
+        // Entries without events wait for those before them: they join the last batch, so that a
+        // long wait does not pile up places.
+        if !events.is_empty() || inner.batches.is_empty() {
+            inner.batches.push_back(Batch {
+                events,
+                ..Batch::default()
+            });
+        }
+        let Some(batch) = inner.batches.back_mut() else { return };
+        for reached in reached {
+            match reached {
+                Reached::Account(position) => batch.account = Some(position),
+                Reached::Channel(id, position) => drop(batch.channels.insert(id, position)),
+            }
+        }
+        drop(inner);
+        self.shared.more.notify_one();
+    }
+}
+
+impl Drop for Checkpoint {
+    fn drop(&mut self) {
+        self.shared.lock().closed = true;
+        self.shared.more.notify_one();
+    }
+}
+
+impl Settler {
+    /// Moves the account's place until the worker has ended and everything is settled. Ends early
+    /// when the publisher was closed: what it did not store is not passed.
+    pub async fn run(self) {
+        loop {
+            let more = self.shared.more.notified();
+            let next = {
+                let mut inner = self.shared.lock();
+                match inner.batches.pop_front() {
+                    None if inner.closed => return,
+                    next => next,
+                }
+            };
+            let Some(batch) = next else {
+                more.await;
+                continue;
+            };
+            for event in batch.events {
+                if !self.settle(event).await {
+                    return;
+                }
+            }
+            if batch.account.is_some() || !batch.channels.is_empty() {
+                self.session.advance(batch.account, batch.channels);
+            }
+        }
+    }
+
+    async fn settle(&self, event: UnderWay) -> bool {
+        match event.receipt.await {
+            Ok(stored) => {
+                let took = clock::now_us() - event.received_us;
+                self.stats.published.inc();
+                if stored.duplicate {
+                    self.stats.duplicates.inc();
+                }
+                self.stats
+                    .received_to_published
+                    .observe_us(u64::try_from(took).unwrap_or(0));
+                event.span.record("messaging.nats.sequence", stored.seq);
+                true
+            }
+            // The publisher said so; nobody can store it, so nothing is gained by staying behind.
+            Err(PublishError::Refused(_)) => {
+                self.stats.publish_failures.inc();
+                true
+            }
+            Err(PublishError::Closed) => false,
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,147 @@
+//! Detection events.
+
+use std::sync::Arc;
+
+use tgmesh_proto::codec::{self, MAX_TEXT_CHARS};
+use tgmesh_proto::detection::{Chat, Detection, EventKind, Forward, Listener, Message, Sender, Times};
+use tgmesh_proto::id::{self, IdParts};
+use tgmesh_proto::{SCHEMA_VERSION, detection};
+
+use crate::edits::Known;
+use crate::finding::Finding;
+use crate::message::Record;
+use crate::peers::{self, Peers};
+
+/// What all events of one account have in common.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// Name of the process.
+    pub instance: Arc<str>,
+    /// Name of the account.
+    pub account: Arc<str>,
+}
+
+/// What all events of one message have in common.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// Where it was posted.
+    pub chat: Chat,
+    /// The message.
+    pub message: Message,
+    /// Who posted it.
+    pub sender: Option<Sender>,
+    /// It was fetched from history.
+    pub backfill: bool,
+}
+
+impl Subject {
+    /// A message that was seen.
+    #[must_use]
+    pub fn of(record: &Record, sender: Option<Sender>, backfill: bool, peers: &Peers) -> Self {
+        let chat = peers.chat(record.chat_id, record.kind);
+        let mut text = record.text.clone();
+        codec::truncate(&mut text, MAX_TEXT_CHARS);
+        let forward_from = record.forward.as_ref().map(|forward| Forward {
+            id: forward.id,
+            name: forward
+                .name
+                .clone()
+                .or_else(|| forward.id.and_then(|id| peers.name(id)))
+                .map(bounded),
+            message_id: forward.message_id.map(i64::from),
+            date_ms: i64::from(forward.date_s) * 1000,
+        });
+        let message = Message {
+            id: i64::from(record.id),
+            date_ms: i64::from(record.date_s) * 1000,
+            edit_date_ms: (record.edit_date_s > 0).then(|| i64::from(record.edit_date_s) * 1000),
+            revision: record.revision(),
+            text,
+            link: peers::link(&chat, i64::from(record.id)),
+            reply_to: record.reply_to.map(i64::from),
+            forward_from,
+        };
+        Self {
+            chat,
+            message,
+            sender,
+            backfill,
+        }
+    }
+
+    /// A message that is gone: without its text, which its author took back.
+    #[must_use]
+    pub fn gone(known: &Known, message_id: i64, peers: &Peers) -> Self {
+        let chat = peers.chat(known.chat_id, known.kind);
+        let message = Message {
+            id: message_id,
+            date_ms: known.date_s * 1000,
+            edit_date_ms: (known.edit_date_s > 0).then(|| known.edit_date_s * 1000),
+            revision: id::DELETED.to_owned(),
+            text: String::new(),
+            link: peers::link(&chat, message_id),
+            reply_to: None,
+            forward_from: None,
+        };
+        Self {
+            chat,
+            message,
+            sender: known.sender.clone(),
+            backfill: false,
+        }
+    }
+}
+
+/// Makes an event.
+#[must_use]
+pub fn detection(origin: &Origin, subject: Subject, event: EventKind, find: Finding, times: Times) -> Detection {
+    let id = IdParts {
+        chat_id: subject.chat.id,
+        chat_kind: subject.chat.kind,
+        account: &origin.account,
+        message_id: subject.message.id,
+        revision: &subject.message.revision,
+        event,
+        family: find.family,
+        address: &find.address,
+        coin_type: find.coin_type.as_deref(),
+    }
+    .id();
+    Detection {
+        schema_version: SCHEMA_VERSION.to_owned(),
+        id,
+        event,
+        family: find.family,
+        chain: find.chain,
+        address: find.address,
+        coin_type: find.coin_type,
+        role: find.role,
+        method: find.method,
+        evidence: find.evidence,
+        confidence: find.confidence,
+        raw: find.raw,
+        // The mesh's memory of addresses is not built yet.
+        seen_before: None::<detection::SeenBefore>,
+        chat: subject.chat,
+        message: subject.message,
+        sender: subject.sender,
+        rules: Vec::new(),
+        listener: Listener {
+            instance: origin.instance.to_string(),
+            account: origin.account.to_string(),
+            shard: 0,
+            // No leases are held yet.
+            lease_epoch: 0,
+            backfill: subject.backfill,
+            detector: tgmesh_detect::VERSION.to_owned(),
+            layer: grammers_tl_types::LAYER,
+        },
+        times,
+    }
+}
+
+/// Names come from outside.
+fn bounded(mut name: String) -> String {
+    codec::truncate(&mut name, 256);
+    name
+}

@@ -1,0 +1,248 @@
+//! Every update of one account, once, in order where Telegram has an order, and at once.
+//!
+//! A message goes to the worker the moment it comes off the socket, whatever its place in the
+//! sequence; the boxes only decide what is missing and what may be called done. What is missing
+//! is fetched by differences that run beside the socket, one per chat, so that no chat waits for
+//! another; what no difference can give is read from history. Messages that come both ways are
+//! told apart behind the queue (see `edits`).
+
+mod boxes;
+mod intake;
+mod jobs;
+mod recovery;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use grammers_session::updates::UpdatesLike;
+use tgmesh_lifecycle::clock;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::connection::{CallError, Calls, Connection};
+use crate::peers::Peers;
+use crate::queue;
+use crate::session::{AccountPosition, ChannelPosition, MemorySession};
+use crate::stats::Stats;
+use crate::watch::Watch;
+use boxes::{AccountBox, ChannelBox};
+use jobs::Event;
+
+/// Updates taken off the library's queue at once.
+const BATCH: usize = 512;
+/// Packets after which acks are due: they go out with requests only, and as one list, which must
+/// stay far below the largest packet.
+const NUDGE_PACKETS: usize = 2048;
+/// Answers that wait for the pump; with them wait the requests behind them.
+const EVENTS: usize = 8;
+
+/// What the pump shares with the rest of the account.
+#[derive(Clone)]
+pub struct Context {
+    /// Name of the account.
+    pub account: Arc<str>,
+    /// Its session.
+    pub session: Arc<MemorySession>,
+    /// Which chats are watched.
+    pub watch: Arc<Watch>,
+    /// What is known of chats and people.
+    pub peers: Arc<Peers>,
+    /// Figures.
+    pub stats: Stats,
+}
+
+/// Why a connection ended.
+#[derive(Debug)]
+pub enum End {
+    /// The process stops.
+    Stopped,
+    /// The connection was lost: open another one.
+    Lost(String),
+    /// The session is dead: opening another connection makes it worse.
+    Dead(String),
+}
+
+/// The updates of one account, over all its connections.
+pub struct Pump {
+    context: Context,
+    queue: queue::Sender,
+    account: Option<AccountTrack>,
+    channels: HashMap<i64, ChannelTrack>,
+    /// Dialogs were read once: chats have names, and new ones a place.
+    has_dialogs: bool,
+}
+
+/// The account's own sequence.
+struct AccountTrack {
+    sequence: AccountBox,
+    /// What the worker was told last.
+    told: AccountPosition,
+    pace: Pace,
+    /// The difference was too long and history is being read; the answer, to be applied then.
+    too_long: Option<i32>,
+}
+
+/// A channel's sequence.
+struct ChannelTrack {
+    sequence: ChannelBox,
+    told: ChannelPosition,
+    pace: Pace,
+    /// The difference was too long: read history, then go on here.
+    history: Option<HistoryPlan>,
+}
+
+/// A history to be read.
+#[derive(Debug, Clone, Copy)]
+struct HistoryPlan {
+    /// Last message that is there.
+    from: i32,
+    /// Place in the sequence after it.
+    resume_pts: i32,
+    timeout_s: Option<i32>,
+}
+
+/// When the next request may go out.
+#[derive(Debug, Default)]
+struct Pace {
+    busy: bool,
+    not_before: Option<Instant>,
+    failures: u32,
+    /// Updates were refused for lack of room: the difference is due when there is some.
+    lagging: bool,
+}
+
+/// One connection's time.
+struct Life<'a> {
+    pump: &'a mut Pump,
+    calls: Calls,
+    jobs: JoinSet<()>,
+    events: mpsc::Sender<Event>,
+    in_flight: usize,
+    /// The server answered: differences make sense.
+    is_known: bool,
+    dialogs_at: Option<Instant>,
+    reading_dialogs: bool,
+    /// All differences are due then: something may have been lost unseen.
+    resync_at: Option<Instant>,
+    packets: usize,
+    fatal: Option<End>,
+}
+
+impl Pump {
+    /// Goes on where the session's positions are.
+    #[must_use]
+    pub fn new(context: Context, queue: queue::Sender) -> Self {
+        let positions = context.session.positions();
+        let account = positions
+            .account
+            .map(|position| AccountTrack::new(AccountBox::resume(position)));
+        let channels = positions.channels.into_iter().filter(|(id, _)| {
+            // Chats that are no longer watched have no place.
+            context.watch.has(crate::peers::channel_chat_id(*id))
+        });
+        let channels = channels.map(|(id, position)| (id, ChannelTrack::new(ChannelBox::resume(id, position))));
+        Self {
+            account,
+            channels: channels.collect(),
+            context,
+            queue,
+            has_dialogs: false,
+        }
+    }
+
+    /// Takes updates from a connection until it ends. `is_up` is called once the account is
+    /// followed.
+    pub async fn live(&mut self, connection: &mut Connection, stop: &CancellationToken, is_up: impl Fn()) -> End {
+        let (events, mut arrived) = mpsc::channel(EVENTS);
+        let calls = connection.calls();
+        let mut life = Life::begin(self, calls.clone(), events);
+        let link = calls.watch_link();
+        tokio::pin!(link);
+        let mut batch: Vec<UpdatesLike> = Vec::with_capacity(BATCH);
+        let mut clock_ticks = tokio::time::interval(boxes::CLOCK);
+        clock_ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let has_room = life.pump.queue.has_room();
+            // Not in a fixed order: a busy socket must not keep answers, pings and the clock waiting.
+            tokio::select! {
+                () = stop.cancelled() => return End::Stopped,
+                received = connection.receive(&mut batch, BATCH) => match received {
+                    Ok(received) => {
+                        let received_us = clock::now_us();
+                        if received.overflowed {
+                            life.pump.context.stats.overflows.inc();
+                            life.resync_soon();
+                        }
+                        for updates in batch.drain(..) {
+                            life.take(updates, received_us);
+                        }
+                        life.count_packets(received.count);
+                    }
+                    Err(error) => return end_of(error),
+                },
+                Some(event) = arrived.recv(), if has_room => life.on_event(event, clock::now_us()),
+                _ = clock_ticks.tick() => life.look_at_clock(),
+                error = &mut link => return end_of(error),
+            }
+            if life.is_known && life.pump.has_dialogs {
+                is_up();
+            }
+            if let Some(end) = life.fatal.take() {
+                return end;
+            }
+        }
+    }
+}
+
+fn end_of(error: CallError) -> End {
+    match error {
+        CallError::Dead(why) => End::Dead(why),
+        error => End::Lost(error.to_string()),
+    }
+}
+
+impl AccountTrack {
+    fn new(sequence: AccountBox) -> Self {
+        Self {
+            told: sequence.position(),
+            sequence,
+            pace: Pace::default(),
+            too_long: None,
+        }
+    }
+}
+
+impl ChannelTrack {
+    fn new(sequence: ChannelBox) -> Self {
+        Self {
+            told: sequence.position(),
+            sequence,
+            pace: Pace::default(),
+            history: None,
+        }
+    }
+}
+
+impl Pace {
+    fn is_ready(&self) -> bool {
+        !self.busy && boxes::is_due(self.not_before)
+    }
+
+    fn wait(&mut self, wait: Duration) {
+        self.not_before = Some(Instant::now() + wait);
+    }
+
+    /// Waits longer after each failure, at most an hour.
+    fn fail(&mut self, first: Duration) {
+        self.failures = self.failures.saturating_add(1);
+        let wait = first * 2_u32.saturating_pow(self.failures.min(12) - 1);
+        self.wait(wait.min(Duration::from_hours(1)));
+    }
+
+    fn succeed(&mut self) {
+        self.failures = 0;
+        self.not_before = None;
+    }
+}

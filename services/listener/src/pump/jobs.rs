@@ -1,0 +1,330 @@
+//! Requests that run beside the pump. Each is one task, so that a flood wait or a slow answer
+//! holds up nothing but itself; what they bring comes back as events.
+
+use std::time::Duration;
+
+use grammers_tl_types::functions::{messages, updates};
+use grammers_tl_types::{enums, types};
+use tokio::sync::mpsc;
+
+use crate::connection::{CallError, Calls};
+use crate::peers;
+
+/// Messages and dialogs in one answer: Telegram gives no more.
+const PAGE: i32 = 100;
+/// Most pages of history for one hole: beyond it the account was away for so long that the past
+/// is a backfill of its own.
+const MAX_PAGES: usize = 200;
+/// Most pages of dialogs.
+const MAX_DIALOG_PAGES: usize = 100;
+
+/// What a request brought.
+#[derive(Debug)]
+pub enum Event {
+    /// The account's state at the server.
+    State(Result<types::updates::State, CallError>),
+    /// All dialogs.
+    Dialogs(Result<Dialogs, CallError>),
+    /// The account's difference.
+    Account(Result<enums::updates::Difference, CallError>),
+    /// A channel's difference.
+    Channel(i64, Result<enums::updates::ChannelDifference, CallError>),
+    /// A channel's place at the server.
+    ChannelPlace(i64, Result<Option<DialogPlace>, CallError>),
+    /// A part of history, oldest message first.
+    Page(Page),
+    /// All of a channel's history was read, or this is how far it came.
+    ChannelHistory(i64, HistoryEnd),
+    /// All histories of private chats and basic groups were read.
+    AccountHistory(Result<(), CallError>),
+}
+
+/// The end of reading a history.
+#[derive(Debug)]
+pub struct HistoryEnd {
+    /// Id of the last message that was read.
+    pub read_to: i32,
+    /// Whether there may be more behind it.
+    pub is_cut: bool,
+    /// Why it ended early.
+    pub result: Result<(), CallError>,
+}
+
+/// Dialogs, and who is in them.
+#[derive(Debug, Default)]
+pub struct Dialogs {
+    /// One for each chat.
+    pub places: Vec<DialogPlace>,
+    /// Chats.
+    pub chats: Vec<enums::Chat>,
+    /// People.
+    pub users: Vec<enums::User>,
+}
+
+/// How far a chat is at the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DialogPlace {
+    /// Bot API id.
+    pub chat_id: i64,
+    /// Sequence of updates; channels and supergroups only.
+    pub pts: Option<i32>,
+    /// Its newest message.
+    pub top_message: i32,
+}
+
+/// Messages, and who is in them.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// Oldest first.
+    pub messages: Vec<enums::Message>,
+    /// Chats.
+    pub chats: Vec<enums::Chat>,
+    /// People.
+    pub users: Vec<enums::User>,
+}
+
+pub async fn state(calls: Calls, events: mpsc::Sender<Event>) {
+    let answer = calls.call(&updates::GetState {}).await;
+    let state = answer.map(|enums::updates::State::State(state)| state);
+    let _ = events.send(Event::State(state)).await;
+}
+
+pub async fn account_difference(calls: Calls, request: updates::GetDifference, events: mpsc::Sender<Event>) {
+    let answer = calls.call(&request).await;
+    let _ = events.send(Event::Account(answer)).await;
+}
+
+pub async fn channel_difference(calls: Calls, id: i64, access_hash: i64, pts: i32, events: mpsc::Sender<Event>) {
+    let channel = types::InputChannel {
+        channel_id: id,
+        access_hash,
+    };
+    let request = updates::GetChannelDifference {
+        force: false,
+        channel: channel.into(),
+        filter: enums::ChannelMessagesFilter::Empty,
+        pts,
+        limit: PAGE,
+    };
+    let answer = calls.call(&request).await;
+    let _ = events.send(Event::Channel(id, answer)).await;
+}
+
+pub async fn channel_place(calls: Calls, id: i64, access_hash: i64, events: mpsc::Sender<Event>) {
+    let peer = types::InputPeerChannel {
+        channel_id: id,
+        access_hash,
+    };
+    let peer = types::InputDialogPeer { peer: peer.into() };
+    let request = messages::GetPeerDialogs {
+        peers: vec![peer.into()],
+    };
+    let answer = calls.call(&request).await;
+    let place = answer.map(|enums::messages::PeerDialogs::Dialogs(answer)| {
+        let mut places = answer.dialogs.iter().filter_map(place_of);
+        places.find(|place| place.chat_id == peers::channel_chat_id(id))
+    });
+    let _ = events.send(Event::ChannelPlace(id, place)).await;
+}
+
+pub async fn dialogs(calls: Calls, events: mpsc::Sender<Event>) {
+    let dialogs = read_dialogs(&calls).await;
+    let _ = events.send(Event::Dialogs(dialogs)).await;
+}
+
+async fn read_dialogs(calls: &Calls) -> Result<Dialogs, CallError> {
+    let mut request = messages::GetDialogs {
+        exclude_pinned: false,
+        folder_id: None,
+        offset_date: 0,
+        offset_id: 0,
+        offset_peer: enums::InputPeer::Empty,
+        limit: PAGE,
+        hash: 0,
+    };
+    let mut all = Dialogs::default();
+    for _ in 0..MAX_DIALOG_PAGES {
+        let (dialogs, messages, chats, users, is_last) = match calls.call(&request).await? {
+            enums::messages::Dialogs::Dialogs(page) => (page.dialogs, page.messages, page.chats, page.users, true),
+            enums::messages::Dialogs::Slice(page) => {
+                let is_last = page.dialogs.is_empty();
+                (page.dialogs, page.messages, page.chats, page.users, is_last)
+            }
+            enums::messages::Dialogs::NotModified(_) => break,
+        };
+        let before = all.places.len();
+        for place in dialogs.iter().filter_map(place_of) {
+            // Pages overlap when chats move up meanwhile.
+            if !all.places.iter().any(|known| known.chat_id == place.chat_id) {
+                all.places.push(place);
+            }
+        }
+        let last = all.places.last().copied();
+        let offset = last.and_then(|last| offset_peer(last.chat_id, &chats, &users));
+        let date = last.and_then(|last| date_of(&messages, last));
+        all.chats.extend(chats);
+        all.users.extend(users);
+        let (Some(last), Some(offset), false) = (last, offset, is_last || all.places.len() == before) else {
+            break;
+        };
+        request.exclude_pinned = true;
+        request.offset_id = last.top_message;
+        request.offset_peer = offset;
+        request.offset_date = date.unwrap_or(0);
+    }
+    Ok(all)
+}
+
+/// Reads a channel's history from behind `from` to its end.
+pub async fn channel_history(calls: Calls, id: i64, access_hash: i64, from: i32, events: mpsc::Sender<Event>) {
+    let peer = types::InputPeerChannel {
+        channel_id: id,
+        access_hash,
+    };
+    let end = read_history(&calls, peer.into(), from, &events).await;
+    let _ = events.send(Event::ChannelHistory(id, end)).await;
+}
+
+/// Reads what private chats and basic groups have behind `from`; their ids are one sequence.
+pub async fn account_history(calls: Calls, from: i32, events: mpsc::Sender<Event>) {
+    let result = read_account_history(&calls, from, &events).await;
+    let _ = events.send(Event::AccountHistory(result)).await;
+}
+
+async fn read_account_history(calls: &Calls, from: i32, events: &mpsc::Sender<Event>) -> Result<(), CallError> {
+    let dialogs = read_dialogs(calls).await?;
+    for place in &dialogs.places {
+        if place.pts.is_some() || place.top_message <= from {
+            continue;
+        }
+        if let Some(peer) = offset_peer(place.chat_id, &dialogs.chats, &dialogs.users) {
+            let end = read_history(calls, peer, from, events).await;
+            match end.result {
+                Err(error @ (CallError::Refused { .. } | CallError::Timeout)) => {
+                    tracing::warn!(chat_id = place.chat_id, %error, "couldn't read a chat's history");
+                }
+                result => result?,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Pages go from old to new: each asks for the messages right above the last one.
+async fn read_history(calls: &Calls, peer: enums::InputPeer, from: i32, events: &mpsc::Sender<Event>) -> HistoryEnd {
+    let mut read_to = from;
+    for _ in 0..MAX_PAGES {
+        let request = messages::GetHistory {
+            peer: peer.clone(),
+            // Message 0 does not exist; 1 with one step less includes message 1.
+            offset_id: read_to.max(1),
+            offset_date: 0,
+            add_offset: if read_to == 0 { 1 - PAGE } else { -PAGE },
+            limit: PAGE,
+            max_id: 0,
+            min_id: read_to,
+            hash: 0,
+        };
+        let mut page = match calls.call(&request).await {
+            Ok(answer) => page_of(answer),
+            Err(CallError::Flood(wait)) => {
+                tracing::info!(wait_s = wait.as_secs(), "waiting before reading more history");
+                tokio::time::sleep(wait + Duration::from_millis(500)).await;
+                continue;
+            }
+            Err(error) => {
+                return HistoryEnd {
+                    read_to,
+                    is_cut: true,
+                    result: Err(error),
+                };
+            }
+        };
+        page.messages.retain(|message| message_id(message) > read_to);
+        page.messages.sort_unstable_by_key(message_id);
+        let Some(last) = page.messages.last().map(message_id) else {
+            return HistoryEnd {
+                read_to,
+                is_cut: false,
+                result: Ok(()),
+            };
+        };
+        // The pump takes pages while it has room: this is where a long history waits.
+        let _ = events.send(Event::Page(page)).await;
+        read_to = last;
+    }
+    HistoryEnd {
+        read_to,
+        is_cut: true,
+        result: Ok(()),
+    }
+}
+
+fn page_of(answer: enums::messages::Messages) -> Page {
+    let (messages, chats, users) = match answer {
+        enums::messages::Messages::Messages(answer) => (answer.messages, answer.chats, answer.users),
+        enums::messages::Messages::Slice(answer) => (answer.messages, answer.chats, answer.users),
+        enums::messages::Messages::ChannelMessages(answer) => (answer.messages, answer.chats, answer.users),
+        enums::messages::Messages::NotModified(_) => return Page::default(),
+    };
+    Page { messages, chats, users }
+}
+
+fn message_id(message: &enums::Message) -> i32 {
+    match message {
+        enums::Message::Message(message) => message.id,
+        enums::Message::Service(message) => message.id,
+        enums::Message::Empty(message) => message.id,
+    }
+}
+
+/// The place that a dialog tells; folders and communities are no chats.
+pub(super) fn place_of(dialog: &enums::Dialog) -> Option<DialogPlace> {
+    let enums::Dialog::Dialog(dialog) = dialog else {
+        return None;
+    };
+    Some(DialogPlace {
+        chat_id: peers::id_of(&dialog.peer),
+        pts: dialog.pts,
+        top_message: dialog.top_message,
+    })
+}
+
+fn date_of(messages: &[enums::Message], place: DialogPlace) -> Option<i32> {
+    messages.iter().find_map(|message| match message {
+        enums::Message::Message(m) if m.id == place.top_message && peers::id_of(&m.peer_id) == place.chat_id => {
+            Some(m.date)
+        }
+        enums::Message::Service(m) if m.id == place.top_message && peers::id_of(&m.peer_id) == place.chat_id => {
+            Some(m.date)
+        }
+        _ => None,
+    })
+}
+
+fn offset_peer(chat_id: i64, chats: &[enums::Chat], users: &[enums::User]) -> Option<enums::InputPeer> {
+    if let Some(channel_id) = peers::channel_id(chat_id) {
+        let access_hash = chats.iter().find_map(|chat| match chat {
+            enums::Chat::Channel(channel) if channel.id == channel_id => channel.access_hash,
+            enums::Chat::ChannelForbidden(channel) if channel.id == channel_id => Some(channel.access_hash),
+            _ => None,
+        })?;
+        let peer = types::InputPeerChannel {
+            channel_id,
+            access_hash,
+        };
+        return Some(peer.into());
+    }
+    if chat_id < 0 {
+        return Some(types::InputPeerChat { chat_id: -chat_id }.into());
+    }
+    let access_hash = users.iter().find_map(|user| match user {
+        enums::User::User(user) if user.id == chat_id => user.access_hash,
+        _ => None,
+    })?;
+    let peer = types::InputPeerUser {
+        user_id: chat_id,
+        access_hash,
+    };
+    Some(peer.into())
+}

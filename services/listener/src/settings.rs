@@ -1,0 +1,222 @@
+//! The listener's settings.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use tgmesh_lifecycle::settings::{self, CommonArgs, Faults, Settings};
+use tgmesh_stream::{NatsArgs, NatsConfig};
+
+use crate::session::{Keyring, Place, is_account_name};
+use crate::watch::Wanted;
+
+/// Most accounts of one process: an idle one costs about 70 kB, a busy one a core.
+const MAX_ACCOUNTS: usize = 256;
+
+/// Telegram → detections → `JetStream`.
+#[derive(Debug, Parser)]
+#[command(name = "tgmesh-listener", version, about = "Telegram → detections → JetStream")]
+pub struct Args {
+    /// What to do; without it the service runs
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    telegram: TelegramArgs,
+    #[command(flatten)]
+    nats: NatsArgs,
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+/// What the binary does besides listening.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Runs the service (the default)
+    Run,
+    /// Looks after sealed sessions
+    #[command(subcommand)]
+    Sessions(SessionsCommand),
+}
+
+/// What can be done with sessions.
+#[derive(Debug, Clone, Subcommand)]
+pub enum SessionsCommand {
+    /// Seals the accounts of a simulator or test server: the JSON array of its `GET /accounts`
+    Import {
+        /// File with name, `user_id`, `dc_id`, address and `auth_key` of each account
+        file: std::path::PathBuf,
+    },
+    /// Names the accounts that have a session
+    List,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Telegram")]
+struct TelegramArgs {
+    /// Application id from <https://my.telegram.org>
+    #[arg(long, env = "TELEGRAM_API_ID", value_name = "ID")]
+    telegram_api_id: Option<String>,
+    /// Names of the accounts to listen with, comma separated
+    #[arg(long, env = "TELEGRAM_ACCOUNTS", value_name = "NAMES")]
+    telegram_accounts: Option<String>,
+    /// Data centre for every account, host:port: a simulator or test servers
+    #[arg(long, env = "TELEGRAM_DC", value_name = "ADDR")]
+    telegram_dc: Option<String>,
+    /// Where sealed sessions are kept: kv, or a folder
+    #[arg(long, env = "SESSION_STORE", value_name = "PLACE", default_value = "kv")]
+    session_store: String,
+    /// Chats to watch, comma separated: ids as the Bot API shows them, @names, or * for all
+    #[arg(long, env = "MONITORED_CHATS", value_name = "CHATS", default_value = "*")]
+    monitored_chats: String,
+    /// How long finds are remembered, to tell what an edit or a deletion took away
+    #[arg(long, env = "EDIT_WINDOW", value_name = "DURATION", default_value = "48h")]
+    edit_window: String,
+}
+
+/// What the service is given.
+#[derive(Debug)]
+pub struct Config {
+    /// Application id.
+    pub api_id: i32,
+    /// Accounts to listen with.
+    pub accounts: Vec<Arc<str>>,
+    /// `host:port` that stands for every data centre.
+    pub dc: Option<String>,
+    /// Where sessions are kept, and the keys to them.
+    pub sessions: Sessions,
+    /// Which chats are watched.
+    pub wanted: Wanted,
+    /// How long finds are remembered.
+    pub edit_window: Duration,
+    /// NATS.
+    pub nats: NatsConfig,
+}
+
+/// Where sessions are kept, and the keys to them.
+#[derive(Debug, Clone)]
+pub struct Sessions {
+    /// Where.
+    pub place: Place,
+    /// Keys.
+    pub keyring: Arc<Keyring>,
+}
+
+impl Settings for Args {
+    type Config = Config;
+
+    fn common(&self) -> &CommonArgs {
+        &self.common
+    }
+
+    fn read(self, faults: &mut Faults) -> Option<Config> {
+        let telegram = &self.telegram;
+        let api_id = faults.required(
+            "TELEGRAM_API_ID",
+            telegram.telegram_api_id.as_deref(),
+            settings::count(1..=i32::MAX as u64),
+        );
+        // Signing in needs it; it is asked for here so that a deployment is found incomplete before
+        // an account has to sign in again.
+        let api_hash = faults.required_secret("TELEGRAM_API_HASH", |_| Ok(()));
+        let accounts = faults.required(
+            "TELEGRAM_ACCOUNTS",
+            telegram.telegram_accounts.as_deref(),
+            account_names,
+        );
+        let dc = faults.optional("TELEGRAM_DC", telegram.telegram_dc.as_deref(), host_and_port);
+        let sessions = self.sessions(faults);
+        let wanted = faults.value("MONITORED_CHATS", &self.telegram.monitored_chats, Wanted::parse);
+        let edit_window = faults.value("EDIT_WINDOW", &self.telegram.edit_window, settings::positive_duration);
+        let nats = faults.absorb(self.nats.read());
+        let ((), api_id) = (api_hash?, api_id?);
+        Some(Config {
+            api_id: i32::try_from(api_id).ok()?,
+            accounts: accounts?,
+            dc: dc?,
+            sessions: sessions?,
+            wanted: wanted?,
+            edit_window: edit_window?,
+            nats: nats?,
+        })
+    }
+}
+
+impl Args {
+    /// What the commands about sessions need.
+    pub fn sessions_and_nats(&self, faults: &mut Faults) -> Option<(Sessions, NatsConfig)> {
+        let sessions = self.sessions(faults);
+        let nats = faults.absorb(self.nats.read());
+        Some((sessions?, nats?))
+    }
+
+    fn sessions(&self, faults: &mut Faults) -> Option<Sessions> {
+        let keyring = faults.required_secret("TELEGRAM_ENCRYPTION_KEY", |list| {
+            Keyring::parse(list).map_err(|error| error.to_string())
+        });
+        let place = faults.value("SESSION_STORE", &self.telegram.session_store, |place| match place {
+            "" => Err("must be kv or a folder".to_owned()),
+            "kv" => Ok(Place::Kv),
+            folder => Ok(Place::Folder(folder.into())),
+        });
+        Some(Sessions {
+            place: place?,
+            keyring: Arc::new(keyring?),
+        })
+    }
+}
+
+fn account_names(raw: &str) -> Result<Vec<Arc<str>>, String> {
+    let names = settings::list(|name| {
+        if is_account_name(name) {
+            Ok(Arc::<str>::from(name))
+        } else {
+            Err("is no account name: 1 to 32 of a-z, 0-9 and -".to_owned())
+        }
+    })(raw)?;
+    let mut sorted: Vec<_> = names.iter().collect();
+    sorted.sort_unstable();
+    if names.is_empty() {
+        Err("names no account".to_owned())
+    } else if names.len() > MAX_ACCOUNTS {
+        Err(format!("names more than {MAX_ACCOUNTS} accounts"))
+    } else if sorted.windows(2).any(|pair| pair[0] == pair[1]) {
+        // One key in two places at once is dead for good.
+        Err("names an account twice".to_owned())
+    } else {
+        Ok(names)
+    }
+}
+
+fn host_and_port(raw: &str) -> Result<String, String> {
+    let problem = || "is no host:port".to_owned();
+    let (host, port) = raw.rsplit_once(':').ok_or_else(problem)?;
+    let port = port.parse::<u16>().map_err(|_| problem())?;
+    if host.is_empty() || host.contains(char::is_whitespace) || port == 0 {
+        Err(problem())
+    } else {
+        Ok(raw.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn account_names_are_checked() {
+        assert_eq!(account_names("sim-1, sim-2").unwrap().len(), 2);
+        for bad in ["", " , ", "Sim", "a_b", "sim-1,sim-1", "+491701234567", &"a".repeat(33)] {
+            assert!(account_names(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_checked() {
+        for good in ["127.0.0.1:443", "sim:1", "[::1]:5"] {
+            assert!(host_and_port(good).is_ok(), "{good}");
+        }
+        for bad in ["", "sim", "sim:", ":1", "sim:0", "sim:70000", "a b:1"] {
+            assert!(host_and_port(bad).is_err(), "{bad}");
+        }
+    }
+}

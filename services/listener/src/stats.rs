@@ -1,0 +1,136 @@
+//! The listener's figures.
+
+use tgmesh_lifecycle::metrics::{Counter, Gauge, Histogram, Metrics};
+use tgmesh_proto::detection::Family;
+
+/// All of them. Clones share.
+#[derive(Debug, Clone)]
+pub struct Stats {
+    /// Messages that went through the detector, edits included.
+    pub messages: Counter,
+    /// Messages that came as edits.
+    pub edits: Counter,
+    /// Deleted messages.
+    pub deletions: Counter,
+    /// Deleted messages of which nothing is known.
+    pub unknown_deletions: Counter,
+    /// States of a message that were older than the one that is known.
+    pub stale: Counter,
+    /// Edits of messages whose finds are forgotten.
+    pub forgotten: Counter,
+    /// Events by family, in the order of [`Family::ALL`].
+    detections: [Counter; Family::ALL.len()],
+    /// Events that the stream confirmed.
+    pub published: Counter,
+    /// Confirmed events that the stream had already.
+    pub duplicates: Counter,
+    /// Events that the stream refused for good, or that are too large.
+    pub publish_failures: Counter,
+    /// Events that were sent again.
+    pub publish_retries: Counter,
+    /// From the socket to the stream's confirmation.
+    pub received_to_published: Histogram,
+    /// From the socket to the detector's end.
+    pub received_to_detected: Histogram,
+    /// From Telegram's date of a live message to the socket; its whole seconds make it up to one
+    /// second too long.
+    pub post_to_received: Histogram,
+    /// Live messages that were received before their date.
+    pub post_to_received_negative: Counter,
+    /// Differences fetched.
+    pub differences: Counter,
+    /// Messages that came by a difference instead of the socket.
+    pub recovered: Counter,
+    /// Messages that came from history.
+    pub backfilled: Counter,
+    /// Ranges of messages that could not be fetched.
+    pub holes: Counter,
+    /// Updates that were refused for lack of room, to be fetched later.
+    pub refused: Counter,
+    /// Times that updates may have been lost before they were seen; all differences were ordered.
+    pub overflows: Counter,
+    /// Connections lost.
+    pub reconnects: Counter,
+    /// Bytes between the socket and the detector.
+    pub queue_bytes: Gauge,
+    /// Chats whose difference is outstanding.
+    pub chats_behind: Gauge,
+    /// Messages whose finds are remembered.
+    pub remembered: Gauge,
+}
+
+impl Stats {
+    /// Registers all of them.
+    #[must_use]
+    pub fn new(metrics: &Metrics) -> Self {
+        let detections = Family::ALL.map(|family| {
+            let labels = [("family", family.as_str())];
+            metrics.counter_with("detections_total", "Events by address family", &labels)
+        });
+        let counter = |name, help| metrics.counter(name, help);
+        Self {
+            messages: counter(
+                "messages_total",
+                "Messages that went through the detector, edits included",
+            ),
+            edits: counter("edits_total", "Messages that came as edits"),
+            deletions: counter("deletions_total", "Deleted messages"),
+            unknown_deletions: counter("unknown_deletions_total", "Deleted messages of which nothing is known"),
+            stale: counter(
+                "stale_total",
+                "States of a message that were older than the known one, or repeats of an edit",
+            ),
+            forgotten: counter("forgotten_total", "Edits of messages whose finds are forgotten"),
+            detections,
+            published: counter("published_total", "Events that the stream confirmed"),
+            duplicates: counter(
+                "publish_duplicates_total",
+                "Confirmed events that the stream had already",
+            ),
+            publish_failures: counter("publish_failures_total", "Events that the stream will never take"),
+            publish_retries: counter("publish_retries_total", "Events that were sent again"),
+            received_to_published: metrics.histogram(
+                "received_to_published_seconds",
+                "From the socket to the stream's confirmation",
+            ),
+            received_to_detected: metrics.histogram(
+                "received_to_detected_seconds",
+                "From the socket to the detector's end, for messages with finds",
+            ),
+            post_to_received: metrics.histogram(
+                "post_to_received_seconds",
+                "From Telegram's date of a live message to the socket; dates have whole seconds",
+            ),
+            post_to_received_negative: counter(
+                "post_to_received_negative_total",
+                "Live messages that were received before their date",
+            ),
+            differences: counter("differences_total", "Differences fetched"),
+            recovered: counter(
+                "recovered_total",
+                "Messages that came by a difference instead of the socket",
+            ),
+            backfilled: counter("backfilled_total", "Messages that came from history"),
+            holes: counter("holes_total", "Ranges of messages that could not be fetched"),
+            refused: counter(
+                "refused_total",
+                "Updates that were refused for lack of room, to be fetched later",
+            ),
+            overflows: counter(
+                "overflows_total",
+                "Times that updates may have been lost unseen; all differences were ordered",
+            ),
+            reconnects: counter("reconnects_total", "Connections to Telegram that were lost"),
+            queue_bytes: metrics.gauge("queue_bytes", "Bytes between the socket and the detector"),
+            chats_behind: metrics.gauge("chats_behind", "Chats whose difference is outstanding"),
+            remembered: metrics.gauge("remembered_messages", "Messages whose finds are remembered"),
+        }
+    }
+
+    /// The counter of a family's events.
+    #[must_use]
+    pub fn detections(&self, family: Family) -> &Counter {
+        // `ALL` is in the order of the variants.
+        &self.detections[family as usize]
+    }
+}

@@ -1,0 +1,276 @@
+//! From a received message to events under way: detect, compare with what is known, publish.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use tgmesh_detect::{Detector, Input};
+use tgmesh_lifecycle::clock;
+use tgmesh_lifecycle::trace::{self, TraceParent};
+use tgmesh_proto::detection::{Detection, EventKind, Times};
+use tgmesh_proto::{codec, subject};
+use tgmesh_stream::publish::{Outgoing, Publisher};
+use tokio_util::sync::CancellationToken;
+use tracing::Span;
+
+use crate::checkpoint::{Checkpoint, UnderWay};
+use crate::edits::{self, Edits, Key, State};
+use crate::event::{self, Origin, Subject};
+use crate::finding::Finding;
+use crate::peers::Peers;
+use crate::queue::{Change, Entry, Receiver, Seen, Source};
+use crate::stats::Stats;
+
+/// Entries that share one place in the checkpoint.
+const BATCH: usize = 256;
+
+/// The worker of one account: its messages are handled in the order of their arrival.
+pub struct Worker {
+    /// Names in the events.
+    pub origin: Origin,
+    /// Number of the account in this process.
+    pub account_no: u32,
+    /// Finds addresses.
+    pub detector: Arc<Detector>,
+    /// What messages held before.
+    pub edits: Arc<Mutex<Edits>>,
+    /// Names of chats and people.
+    pub peers: Arc<Peers>,
+    /// The way to the stream.
+    pub publisher: Publisher,
+    /// Where the account's place is moved.
+    pub checkpoint: Checkpoint,
+    /// Figures.
+    pub stats: Stats,
+}
+
+impl Worker {
+    /// Works until the queue has ended or `stop` is cancelled. What is left then lies behind the
+    /// account's place and is fetched again at the next start.
+    pub async fn run(mut self, mut queue: Receiver, stop: CancellationToken) {
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut finds = Vec::new();
+        loop {
+            let received = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                received = queue.receive(&mut batch, BATCH) => received,
+            };
+            if received == 0 {
+                return;
+            }
+            let mut events = Vec::new();
+            let mut reached = Vec::new();
+            for entry in batch.drain(..) {
+                let size = entry.size();
+                reached.extend(entry.reached);
+                self.handle(entry, &mut finds, &mut events).await;
+                queue.done(size);
+            }
+            self.checkpoint.note(events, reached);
+        }
+    }
+
+    async fn handle(&mut self, entry: Entry, finds: &mut Vec<tgmesh_detect::Find>, events: &mut Vec<UnderWay>) {
+        match entry.change {
+            None => {}
+            Some(Change::Message(seen)) => self.message(*seen, entry.received_us, finds, events).await,
+            Some(Change::Deleted { chat_id, ids }) => {
+                for id in ids {
+                    self.deletion(chat_id, id, entry.received_us, events).await;
+                }
+            }
+        }
+    }
+
+    async fn message(
+        &mut self,
+        seen: Seen,
+        received_us: i64,
+        finds: &mut Vec<tgmesh_detect::Find>,
+        events: &mut Vec<UnderWay>,
+    ) {
+        self.stats.messages.inc();
+        if seen.is_edit {
+            self.stats.edits.inc();
+        }
+        if seen.source == Source::Live && !seen.is_edit {
+            self.observe_delay(received_us, seen.record.date_s);
+        }
+        let (receive, context) = trace::root(|| {
+            tracing::info_span!(
+                "receive",
+                otel.kind = "consumer",
+                messaging.system = "telegram",
+                chat_id = seen.record.chat_id,
+                message_id = seen.record.id,
+            )
+        });
+        let (detect, _) = trace::child(&context, || {
+            tracing::info_span!("detect", finds = tracing::field::Empty)
+        });
+        detect.in_scope(|| self.detect(&seen, finds));
+        detect.record("finds", finds.len());
+        drop(detect);
+        let detected_us = clock::now_us();
+        let changes = self.compare(&seen, finds.drain(..).map(Finding::from).collect(), received_us);
+        if changes.is_empty() {
+            return;
+        }
+        let took = u64::try_from(detected_us - received_us).unwrap_or(0);
+        self.stats.received_to_detected.observe_us(took);
+        let sender = seen.record.sender.map(|id| self.peers.sender(id));
+        let subject = Subject::of(&seen.record, sender, seen.source == Source::History, &self.peers);
+        self.publish(subject, changes, (received_us, detected_us), &context, events)
+            .await;
+        drop(receive);
+    }
+
+    fn detect(&self, seen: &Seen, finds: &mut Vec<tgmesh_detect::Find>) {
+        let record = &seen.record;
+        // Most messages have no marks, buttons or links: then nothing is allocated here.
+        let entities: Vec<_> = record.marks.iter().map(crate::message::Mark::to_detect).collect();
+        let buttons: Vec<_> = record
+            .buttons
+            .iter()
+            .filter_map(crate::message::Button::to_detect)
+            .collect();
+        let links: Vec<_> = record.links.iter().map(String::as_str).collect();
+        let input = Input {
+            text: &record.text,
+            entities: &entities,
+            buttons: &buttons,
+            links: &links,
+            ..Input::default()
+        };
+        self.detector.find(&input, finds);
+    }
+
+    fn compare(&self, seen: &Seen, finds: Vec<Finding>, received_us: i64) -> Vec<(EventKind, Finding)> {
+        let record = &seen.record;
+        // The chat itself knows its kind best; it decides whose numbering the id belongs to, as
+        // the message does.
+        let key = Key::new(record.chat_id, record.kind, self.account_no, i64::from(record.id));
+        let state = State {
+            chat_id: record.chat_id,
+            kind: record.kind,
+            date_s: i64::from(record.date_s),
+            edit_date_s: i64::from(record.edit_date_s),
+            pts: seen.pts,
+            is_edit: seen.is_edit,
+            edit_hidden: record.edit_hidden,
+        };
+        let sender = || record.sender.map(|id| self.peers.sender(id));
+        let change = self.edits().message(key, state, finds, received_us / 1_000_000, sender);
+        match change {
+            edits::Change::Finds(changes) => changes,
+            edits::Change::Stale => {
+                self.stats.stale.inc();
+                Vec::new()
+            }
+            edits::Change::Forgotten => {
+                self.stats.forgotten.inc();
+                Vec::new()
+            }
+        }
+    }
+
+    async fn deletion(&mut self, chat_id: Option<i64>, id: i32, received_us: i64, events: &mut Vec<UnderWay>) {
+        self.stats.deletions.inc();
+        let key = match chat_id {
+            Some(chat_id) => Key::of_channel(chat_id, i64::from(id)),
+            None => Key::of_account(self.account_no, i64::from(id)),
+        };
+        let gone = self.edits().delete(key, received_us / 1_000_000);
+        let Some((known, finds)) = gone else {
+            self.stats.unknown_deletions.inc();
+            return;
+        };
+        let (receive, context) = trace::root(|| {
+            tracing::info_span!(
+                "receive",
+                otel.kind = "consumer",
+                messaging.system = "telegram",
+                chat_id = known.chat_id,
+                message_id = id,
+            )
+        });
+        let subject = Subject::gone(&known, i64::from(id), &self.peers);
+        let changes = finds.into_iter().map(|find| (EventKind::Retracted, find)).collect();
+        self.publish(subject, changes, (received_us, clock::now_us()), &context, events)
+            .await;
+        drop(receive);
+    }
+
+    async fn publish(
+        &mut self,
+        subject: Subject,
+        changes: Vec<(EventKind, Finding)>,
+        (received_us, detected_us): (i64, i64),
+        context: &TraceParent,
+        events: &mut Vec<UnderWay>,
+    ) {
+        let mut changes = changes.into_iter().peekable();
+        let mut subject = Some(subject);
+        while let Some((kind, find)) = changes.next() {
+            // The last event takes the message over.
+            let of = if changes.peek().is_some() {
+                subject.clone()
+            } else {
+                subject.take()
+            };
+            let Some(of) = of else { return };
+            let times = Times {
+                received_us,
+                detected_us,
+                published_us: clock::now_us(),
+            };
+            let event = event::detection(&self.origin, of, kind, find, times);
+            self.stats.detections(event.family).inc();
+            let (span, context) = trace::child(context, || publish_span(&event));
+            let payload = match codec::encode(&event) {
+                Ok(payload) => Bytes::from(payload),
+                Err(error) => {
+                    tracing::error!(id = %event.id, chat_id = event.chat.id, %error, "an event cannot be published");
+                    self.stats.publish_failures.inc();
+                    continue;
+                }
+            };
+            let outgoing = Outgoing {
+                subject: subject::detection(event.chat.id, event.family),
+                id: event.id,
+                traceparent: context.to_string(),
+                payload,
+            };
+            let receipt = self.publisher.publish(outgoing).await;
+            events.push(UnderWay {
+                receipt,
+                received_us,
+                span,
+            });
+        }
+    }
+
+    fn observe_delay(&self, received_us: i64, date_s: i32) {
+        match u64::try_from(received_us - i64::from(date_s) * 1_000_000) {
+            Ok(delay_us) => self.stats.post_to_received.observe_us(delay_us),
+            Err(_) => self.stats.post_to_received_negative.inc(),
+        }
+    }
+
+    fn edits(&self) -> std::sync::MutexGuard<'_, Edits> {
+        self.edits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn publish_span(event: &Detection) -> Span {
+    tracing::info_span!(
+        "publish tgmesh.v1.detections.{chat}.{family}",
+        otel.kind = "producer",
+        messaging.system = "nats",
+        messaging.operation.name = "publish",
+        messaging.message.id = %event.id,
+        event = event.event.as_str(),
+        family = event.family.as_str(),
+        messaging.nats.sequence = tracing::field::Empty,
+    )
+}
