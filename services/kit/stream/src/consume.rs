@@ -168,7 +168,8 @@ pub async fn run<H: Handler>(
     let capacity = rows * 2;
     let work = Arc::new(Work::new(mesh, &consumer, handler, Arc::clone(&counts), soft.clone()));
     let mut buffer = Buffer::new(consumer.batch);
-    let mut running: JoinSet<()> = JoinSet::new();
+    let mut running: JoinSet<Vec<Delivery>> = JoinSet::new();
+    let mut unfinished = Vec::new();
     let mut pull: Option<Pull> = None;
     let mut stop_at: Option<Instant> = None;
     let mut progress = tokio::time::interval(PROGRESS_EVERY);
@@ -206,14 +207,13 @@ pub async fn run<H: Handler>(
         let deadline = buffer.deadline().filter(|_| free);
         tokio::select! {
             biased;
-            Some(done) = running.join_next(), if !running.is_empty() => {
-                if let Err(error) = done {
-                    // Its messages come again after the ack wait; see the module's words on attempts.
-                    tracing::error!(%error, "handling a batch crashed");
-                }
-            }
+            Some(done) = running.join_next(), if !running.is_empty() => match done {
+                Ok(mut left) => unfinished.append(&mut left),
+                // Its messages come again after the ack wait; see the module's words on attempts.
+                Err(error) => tracing::error!(%error, "handling a batch crashed"),
+            },
             () = soft.cancelled(), if stop_at.is_none() => stop_at = Some(Instant::now() + QUIET),
-            () = at(stop_at), if stop_at.is_some() && pull.is_some() => pull = None,
+            () = at(stop_at), if stop_at.is_some() && pull.is_some() => close(&mut pull).await,
             pulled = next(&mut pull), if pull.is_some() && buffer.len() < capacity => match pulled {
                 Pulled::Delivery(delivery) => {
                     count(&counts, &delivery);
@@ -221,7 +221,7 @@ pub async fn run<H: Handler>(
                     if stop_at.is_some() {
                         stop_at = Some(Instant::now() + QUIET);
                         if pull.as_ref().is_some_and(|pull| pull.outstanding() == 0) {
-                            pull = None;
+                            close(&mut pull).await;
                         }
                     }
                 }
@@ -235,6 +235,8 @@ pub async fn run<H: Handler>(
             _ = progress.tick() => work.in_progress(buffer.held()).await,
         }
     }
+    // Not before the pull is closed: it would get them again.
+    work.hand_back(&unfinished).await;
     work.flush().await;
     Ok(())
 }
@@ -246,6 +248,12 @@ fn count(counts: &Counts, delivery: &Delivery) {
         counts.redelivered.fetch_add(1, Ordering::Relaxed);
     }
     counts.pending.store(delivery.pending, Ordering::Relaxed);
+}
+
+async fn close(pull: &mut Option<Pull>) {
+    if let Some(pull) = pull.take() {
+        pull.close().await;
+    }
 }
 
 async fn next(pull: &mut Option<Pull>) -> Pulled {

@@ -143,6 +143,14 @@ impl Pull {
         }
     }
 
+    /// Takes the inbox away, so that the server drops the requests under way before it sees
+    /// whatever is sent after this.
+    pub(crate) async fn close(mut self) {
+        if let Err(error) = self.subscription.unsubscribe().await {
+            tracing::debug!(%error, "couldn't unsubscribe a pull");
+        }
+    }
+
     fn on_status(&mut self, status: StatusCode, message: &async_nats::Message) -> Option<Pulled> {
         let description = message.description.as_deref().unwrap_or_default();
         let unfilled = message

@@ -46,19 +46,20 @@ impl<H: Handler> Work<H> {
         }
     }
 
-    /// Handles a batch until every message has its end.
-    pub(super) async fn run(self: Arc<Self>, batch: Vec<Delivery>) {
+    /// Handles a batch until every message has its end, or the process is to stop: then returns
+    /// those that have none.
+    pub(super) async fn run(self: Arc<Self>, batch: Vec<Delivery>) -> Vec<Delivery> {
         let _held = Held {
             counts: Arc::clone(&self.counts),
             messages: batch.len() as u64,
         };
         let (dead, mut open): (Vec<_>, Vec<_>) = batch.into_iter().partition(|message| message.delivered >= DEAD_AT);
+        let mut unfinished = Vec::new();
         for message in dead {
-            self.bury(
-                &message,
-                &format!("delivered {} times without an outcome", message.delivered),
-            )
-            .await;
+            let reason = format!("delivered {} times without an outcome", message.delivered);
+            if !self.bury(&message, &reason).await {
+                unfinished.push(message);
+            }
         }
         while !open.is_empty() {
             let mut outcomes = self.while_in_progress(&open, self.handler.handle(&open)).await;
@@ -71,7 +72,8 @@ impl<H: Handler> Work<H> {
                 outcomes = vec![Outcome::RetryAfter(Duration::from_secs(1)); open.len()];
             }
             let mut again = Vec::new();
-            let mut rejected = Vec::new();
+            let mut letters = Vec::new();
+            let mut reasons = Vec::new();
             let mut wait = Duration::ZERO;
             for (message, outcome) in open.into_iter().zip(outcomes) {
                 match outcome {
@@ -83,23 +85,34 @@ impl<H: Handler> Work<H> {
                         wait = wait.max(after);
                         again.push(message);
                     }
-                    Outcome::Reject { reason } => rejected.push((message, reason)),
+                    Outcome::Reject { reason } => {
+                        letters.push(message);
+                        reasons.push(reason);
+                    }
                 }
             }
-            for (message, reason) in rejected {
-                let burial = self.bury(&message, &reason);
-                self.while_in_progress(&again, burial).await;
+            for (n, reason) in reasons.iter().enumerate() {
+                let burial = self.bury(&letters[n], reason);
+                let burial = self.while_in_progress(&letters[n + 1..], burial);
+                if !self.while_in_progress(&again, burial).await {
+                    unfinished.push(letters[n].clone());
+                }
             }
             open = again;
             if !open.is_empty() && !self.pause(&open, wait).await {
-                // Another process, or this one after its start, gets them at once.
-                add(&self.counts.returned, open.len() as u64);
-                for message in &open {
-                    self.answer(message, NAK).await;
-                }
-                return;
+                break;
             }
         }
+        unfinished.append(&mut open);
+        unfinished
+    }
+
+    /// Hands messages back: another process, or this one after its start, gets them at once.
+    pub(super) async fn hand_back(&self, messages: &[Delivery]) {
+        for message in messages {
+            self.answer(message, NAK).await;
+        }
+        add(&self.counts.returned, messages.len() as u64);
     }
 
     /// Tells the server that these messages are still being handled.
@@ -127,9 +140,9 @@ impl<H: Handler> Work<H> {
         }
     }
 
-    /// Copies a message to the dead letters, however long that takes, and gives it up. At a stop
-    /// it is handed back instead.
-    async fn bury(&self, message: &Delivery, reason: &str) {
+    /// Copies a message to the dead letters, however long that takes, and gives it up; false when
+    /// the process is to stop before that is done.
+    async fn bury(&self, message: &Delivery, reason: &str) -> bool {
         let mut pause = Duration::from_millis(100);
         loop {
             let copy = deadletter::copy(&self.mesh, &self.stream, &self.durable, message, reason);
@@ -138,8 +151,7 @@ impl<H: Handler> Work<H> {
                 Err(error) => {
                     tracing::warn!(seq = message.seq, %error, "couldn't store a dead letter, trying again");
                     if !self.pause(std::slice::from_ref(message), pause).await {
-                        add(&self.counts.returned, 1);
-                        return self.answer(message, NAK).await;
+                        return false;
                     }
                     pause = (pause * 2).min(Duration::from_secs(5));
                 }
@@ -155,6 +167,7 @@ impl<H: Handler> Work<H> {
         );
         self.answer(message, TERM).await;
         add(&self.counts.dead_lettered, 1);
+        true
     }
 
     /// Runs a future and sends in-progress acks for what is held meanwhile.
