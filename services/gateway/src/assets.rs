@@ -36,13 +36,11 @@ pub fn serve(path: &str, request: &HeaderMap) -> Option<Response> {
 }
 
 fn answer(name: &str, file: EmbeddedFile, request: &HeaderMap) -> Response {
-    let hash: String = file
-        .metadata
-        .sha256_hash()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let tag = format!("\"{hash}\"");
+    let hash = file.metadata.sha256_hash();
+    let tag = format!(
+        "\"{:032x}\"",
+        u128::from_be_bytes(*hash.first_chunk().unwrap_or(&[0; 16]))
+    );
     let known = request.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     let is_known = known.is_some_and(|known| known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag));
     let mut response = if is_known {

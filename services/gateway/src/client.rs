@@ -1,6 +1,7 @@
 //! One client's connection, from the upgrade to the close code.
 
 mod bucket;
+mod requests;
 mod session;
 mod socket;
 mod subscription;
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use tgmesh_lifecycle::clock;
 use tgmesh_proto::frame::{ClientFrame, CloseCode, ServerFrame};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::auth::Grant;
@@ -29,18 +31,17 @@ const START_TIMEOUT: Duration = Duration::from_secs(5);
 /// Frames a second, where the token says nothing: a person's browser needs far fewer.
 const DEFAULT_RATE: f64 = 50.0;
 
-/// Why a connection ends.
+/// How a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct End {
-    code: CloseCode,
-    reason: &'static str,
+enum Gone {
+    /// The gateway ends it and says why.
+    Closed(CloseCode, &'static str),
+    /// The peer ends it, or is gone: there is nobody to tell.
+    Left,
 }
 
-/// The peer is gone, or goes: there is nobody to tell a code.
-type Gone = Option<End>;
-
 const fn end(code: CloseCode, reason: &'static str) -> Gone {
-    Some(End { code, reason })
+    Gone::Closed(code, reason)
 }
 
 /// Serves a client until one side ends it. `token` is what came with the upgrade.
@@ -55,7 +56,7 @@ where
         Some(seat) => attend(&gateway, &mut socket, seat, token).await,
         None => end(CloseCode::RateLimited, "too many connections"),
     };
-    if let Some(End { code, reason }) = gone {
+    if let Gone::Closed(code, reason) = gone {
         gateway.figures.closed(code);
         // Spread out, so that a restart does not bring everyone back at the same moment.
         let after_ms = rand::random_range(200..2_000);
@@ -171,13 +172,13 @@ fn meaning(error: Option<&Error>) -> Gone {
         Some(Error::Capacity(_)) => end(CloseCode::TooLarge, "frame too large"),
         Some(Error::Protocol(error)) => match error {
             // No closing handshake, no more bytes: gone.
-            tokio_tungstenite::tungstenite::error::ProtocolError::ResetWithoutClosingHandshake
-            | tokio_tungstenite::tungstenite::error::ProtocolError::ReceivedAfterClosing
-            | tokio_tungstenite::tungstenite::error::ProtocolError::SendAfterClosing => None,
+            ProtocolError::ResetWithoutClosingHandshake
+            | ProtocolError::ReceivedAfterClosing
+            | ProtocolError::SendAfterClosing => Gone::Left,
             _ => end(CloseCode::Malformed, "malformed frame"),
         },
         Some(Error::Utf8(_)) => end(CloseCode::Malformed, "malformed text"),
-        _ => None,
+        _ => Gone::Left,
     }
 }
 

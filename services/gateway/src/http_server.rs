@@ -37,7 +37,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves the port until the process stops; requests in flight are answered.
 pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, health: Health) {
-    let service = warp::service(routes(Arc::clone(&gateway), health));
+    let service = warp::service(routes(&gateway, health));
     let soft = gateway.shutdown.soft();
     let connections = TaskTracker::new();
     let room = Arc::new(Semaphore::new(MAX_HTTP_CONNECTIONS));
@@ -90,9 +90,12 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, health: Health)
     let _ = tokio::time::timeout(HEADER_TIMEOUT / 5, connections.wait()).await;
 }
 
-fn routes(gateway: Arc<Gateway>, health: Health) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone {
+fn routes(
+    gateway: &Arc<Gateway>,
+    health: Health,
+) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + use<> {
     let with_gateway = {
-        let gateway = Arc::clone(&gateway);
+        let gateway = Arc::clone(gateway);
         warp::any().map(move || Arc::clone(&gateway))
     };
     let socket = warp::path("ws")
@@ -101,7 +104,7 @@ fn routes(gateway: Arc<Gateway>, health: Health) -> impl Filter<Extract = (Respo
         .and(with_gateway.clone())
         .and(warp::header::headers_cloned())
         .and(warp::ext::optional::<OnUpgrade>())
-        .map(upgrade);
+        .map(|gateway, headers: HeaderMap, on_upgrade| upgrade(gateway, &headers, on_upgrade));
     let api = warp::path("api")
         .and(warp::method())
         .and(warp::path::full())
@@ -145,8 +148,8 @@ async fn refusal(rejection: warp::Rejection) -> Result<Response, Infallible> {
     ))
 }
 
-fn upgrade(gateway: Arc<Gateway>, headers: HeaderMap, on_upgrade: Option<OnUpgrade>) -> Response {
-    let handshake = match (Handshake::check(&headers, &gateway.origins), on_upgrade) {
+fn upgrade(gateway: Arc<Gateway>, headers: &HeaderMap, on_upgrade: Option<OnUpgrade>) -> Response {
+    let (handshake, on_upgrade) = match (Handshake::check(headers, &gateway.origins), on_upgrade) {
         (Ok(handshake), Some(on_upgrade)) => (handshake, on_upgrade),
         (Ok(_), None) => return problem(StatusCode::BAD_REQUEST, "this connection cannot be upgraded"),
         (Err(refused), _) => {
@@ -154,7 +157,6 @@ fn upgrade(gateway: Arc<Gateway>, headers: HeaderMap, on_upgrade: Option<OnUpgra
             return refused.response();
         }
     };
-    let (handshake, on_upgrade) = handshake;
     gateway.figures.connections.inc();
     let response = handshake.response();
     let clients = gateway.clients.clone();
@@ -182,11 +184,10 @@ async fn upgraded(gateway: Arc<Gateway>, handshake: Handshake, on_upgrade: OnUpg
             return;
         }
     };
-    match parts {
-        Ok(parts) => {
-            let read: Bytes = parts.read_buf;
-            client::serve(gateway, parts.io.into_inner(), read, handshake.format, handshake.token).await;
-        }
-        Err(_) => tracing::error!("an upgraded connection is no TCP stream"),
+    if let Ok(parts) = parts {
+        let read: Bytes = parts.read_buf;
+        client::serve(gateway, parts.io.into_inner(), read, handshake.format, handshake.token).await;
+    } else {
+        tracing::error!("an upgraded connection is no TCP stream");
     }
 }

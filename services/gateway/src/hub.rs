@@ -255,7 +255,7 @@ impl Hub {
     }
 
     /// Hands an event to every live subscription that wants it.
-    fn accept(&self, event: Arc<Event>) {
+    fn accept(&self, event: &Arc<Event>) {
         let mut state = self.lock();
         if event.seq <= state.head {
             // The reader's order is broken; sending it would break the clients'.
@@ -268,13 +268,13 @@ impl Hub {
             return;
         }
         self.figures.events.inc();
-        state.ring.push(Arc::clone(&event));
+        state.ring.push(Arc::clone(event));
         let mut full = Vec::new();
-        state.index.candidates(&event, |entry| {
+        state.index.candidates(event, |entry| {
             let sub = &entry.sub;
             if event.seq > sub.cursor()
                 && entry.matcher.wants(&event.detection, &event.address_key)
-                && !sub.mailbox.offer(sub, &event)
+                && !sub.mailbox.offer(sub, event)
             {
                 full.push(Arc::clone(sub));
             }

@@ -118,15 +118,15 @@ impl Mailbox {
         let count = state.items.len().min(most);
         let mut bytes = 0;
         into.extend(state.items.drain(..count).inspect(|item| bytes += item.bytes()));
-        let had_room = state.bytes < ROOM_BYTES;
+        let was_roomy = state.bytes < ROOM_BYTES;
         state.bytes -= bytes;
         if state.items.is_empty() {
             // An idle client keeps no memory of its busy times.
             state.items.shrink_to(8);
         }
-        let has_room = state.bytes < ROOM_BYTES;
+        let is_roomy = state.bytes < ROOM_BYTES;
         drop(state);
-        if has_room && !had_room {
+        if is_roomy && !was_roomy {
             self.room.notify_waiters();
         }
     }
@@ -163,6 +163,18 @@ impl State {
 }
 
 impl Item {
+    /// Key of the subscription that it is about.
+    #[must_use]
+    pub fn key(&self) -> u64 {
+        let (Self::Event(key, _)
+        | Self::Frame(key, _)
+        | Self::Gap { key, .. }
+        | Self::Through(key, _)
+        | Self::Live(key)
+        | Self::Behind(key)) = self;
+        *key
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Self::Event(_, event) => event.size + FRAME_BYTES,

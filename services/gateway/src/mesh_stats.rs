@@ -9,7 +9,7 @@ use tgmesh_stream::{Mesh, stats};
 use tokio_util::sync::CancellationToken;
 
 /// What rates and latencies are about.
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 /// A process that has missed four reports is gone: its figures are no longer counted.
 const GONE: Duration = Duration::from_secs(20);
 /// Most processes that are kept apart.

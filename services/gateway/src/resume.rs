@@ -101,11 +101,11 @@ impl Past {
         }
         if state.epoch != epoch {
             // Nobody can tell what of the new epoch this client knows. It may ask for `oldest`.
-            self.gap(sub, oldest, last);
+            gap(sub, oldest, last);
             return Ok(last);
         }
         if after < oldest {
-            self.gap(sub, after + 1, oldest - 1);
+            gap(sub, after + 1, oldest - 1);
             return Ok(oldest - 1);
         }
         // It claims to have seen what the stream does not have.
@@ -166,7 +166,7 @@ impl Past {
                 Advance::Behind(floor) => {
                     let window = self.window(sub, cursor + 1, floor.min(cursor + WINDOW), floor).await?;
                     for (from, to) in window.holes {
-                        self.gap(sub, from, to);
+                        gap(sub, from, to);
                     }
                     let new = |event: &Arc<Event>| seen.insert(event.detection.id, event.seq, event.published_us);
                     (window.events.into_iter().filter(new).collect(), window.through)
@@ -190,12 +190,6 @@ impl Past {
         }
         sub.mailbox.put(Item::Event(sub.key, event));
         Ok(())
-    }
-
-    fn gap(&self, sub: &Sub, from: u64, to: u64) {
-        if from <= to {
-            sub.mailbox.put(Item::Gap { key: sub.key, from, to });
-        }
     }
 
     /// The hub's place; it has one when clients are let in.
@@ -290,6 +284,12 @@ struct Window {
     holes: Vec<(u64, u64)>,
     /// Where it ends.
     through: u64,
+}
+
+fn gap(sub: &Sub, from: u64, to: u64) {
+    if from <= to {
+        sub.mailbox.put(Item::Gap { key: sub.key, from, to });
+    }
 }
 
 fn wants(matcher: &Matcher, event: &Event) -> bool {

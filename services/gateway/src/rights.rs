@@ -104,20 +104,15 @@ impl Rights {
     #[must_use]
     pub fn cut(&self, mut filter: Filter) -> Filter {
         if let Chats::Only(permitted) = &self.chats {
-            filter.chats = Some(match filter.chats {
-                Some(wanted) => wanted.into_iter().filter(|id| permitted.contains(id)).collect(),
-                None => {
-                    let mut all: Vec<i64> = permitted.iter().copied().collect();
-                    all.sort_unstable();
-                    all
-                }
-            });
+            let mut chats = filter.chats.unwrap_or_else(|| permitted.iter().copied().collect());
+            chats.retain(|id| permitted.contains(id));
+            chats.sort_unstable();
+            filter.chats = Some(chats);
         }
         if let Some(permitted) = &self.families {
-            filter.families = Some(match filter.families {
-                Some(wanted) => wanted.into_iter().filter(|family| permitted.contains(family)).collect(),
-                None => permitted.iter().copied().collect(),
-            });
+            let mut families = filter.families.unwrap_or_else(|| permitted.iter().copied().collect());
+            families.retain(|family| permitted.contains(family));
+            filter.families = Some(families);
         }
         if !self.role.sees_everything() && filter.senders.is_some() {
             filter.senders = Some(Vec::new());

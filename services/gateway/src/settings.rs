@@ -17,9 +17,9 @@ const MAX_JWKS_BYTES: u64 = 1 << 20;
 
 /// Serves detections to WebSocket clients, the HTTP API and the dashboard.
 #[derive(Debug, clap::Parser)]
-#[command(name = "tgmesh-gateway", version, about, long_about = None)]
+#[command(name = "tgmesh-gateway", version)]
 pub struct Args {
-    /// Address for clients: dashboard, /ws, /api
+    /// Address for clients: the dashboard, /ws and /api
     #[arg(long, env = "GATEWAY_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
     gateway_listen: String,
     /// Web origins that may open a WebSocket besides the gateway's own, comma separated
@@ -29,17 +29,22 @@ pub struct Args {
     // 5 KiB each when idle: 50 MiB. A pod's descriptor limit is the next bound above it.
     #[arg(long, env = "MAX_CONNECTIONS", value_name = "N", default_value = "10000")]
     max_connections: String,
-    /// The one algorithm that tokens may be signed with: HS256 (variable `JWT_SECRET` or
-    /// `JWT_SECRET_FILE`, at least 32 bytes), RS256, ES256 or `EdDSA` (--jwt-jwks)
-    #[arg(long, env = "JWT_ALGORITHM", value_name = "ALG", default_value = "HS256")]
+    #[arg(
+        long,
+        env = "JWT_ALGORITHM",
+        value_name = "ALG",
+        default_value = "HS256",
+        help = "The one algorithm that tokens may be signed with: HS256 (variable JWT_SECRET or JWT_SECRET_FILE, at \
+                least 32 bytes), or RS256, ES256, EdDSA (--jwt-jwks)"
+    )]
     jwt_algorithm: String,
     /// JWKS file with the public keys
     #[arg(long, env = "JWT_JWKS", value_name = "FILE")]
     jwt_jwks: Option<String>,
-    /// What `aud` must be
+    /// What a token's audience (aud) must be
     #[arg(long, env = "JWT_AUDIENCE", value_name = "NAME", default_value = "tgmesh")]
     jwt_audience: String,
-    /// What `iss` must be; without it, `iss` is not looked at
+    /// What a token's issuer (iss) must be; without it, the issuer is not looked at
     #[arg(long, env = "JWT_ISSUER", value_name = "NAME")]
     jwt_issuer: Option<String>,
     #[command(flatten)]

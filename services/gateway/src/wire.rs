@@ -107,13 +107,12 @@ fn refusal(bytes: &[u8]) -> Option<Unreadable> {
     if r#type != "subscribe" {
         return None;
     }
-    let (code, message) = match parse::<WithFilter>(bytes) {
+    let (code, message) = if let Err(error) = parse::<WithFilter>(bytes) {
         // The message names the key or the word that is wrong, which the client sent itself.
-        Err(error) => (ErrorCode::BadFilter, format!("the filter cannot be read: {error}")),
-        Ok(_) => {
-            let message = r#"resume is {"epoch": "…", "after": N} or {"last": N}"#;
-            (ErrorCode::BadResume, message.to_owned())
-        }
+        (ErrorCode::BadFilter, format!("the filter cannot be read: {error}"))
+    } else {
+        let message = r#"resume is {"epoch": "…", "after": N} or {"last": N}"#;
+        (ErrorCode::BadResume, message.to_owned())
     };
     Some(Unreadable::Refused { id, code, message })
 }

@@ -4,41 +4,31 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tgmesh_lifecycle::{clock, trace};
-use tgmesh_proto::frame::{ClientFrame, CloseCode, ErrorCode, Filter, Resume, ServerFrame};
+use tgmesh_lifecycle::clock;
+use tgmesh_proto::frame::{CloseCode, ServerFrame};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_tungstenite::tungstenite::Message;
 
 use super::bucket::Bucket;
 use super::socket::{Socket, Turn};
 use super::subscription::Subscription;
-use super::{DEFAULT_RATE, Gone, end, meaning, until_expiry};
+use super::{Gone, end, meaning, until_expiry};
 use crate::auth::Grant;
 use crate::event::{Event, View};
-use crate::filter::Matcher;
 use crate::gateway::Gateway;
-use crate::hub::Sub;
 use crate::mailbox::Item;
 use crate::registry::Seat;
 use crate::resume::From;
-use crate::wire::Unreadable;
 
-/// Subscriptions of one connection at a time.
-const MAX_SUBSCRIPTIONS: usize = 32;
-/// Ids that one connection may use over its life; each is remembered.
-const MAX_IDS: usize = 1_000;
-/// Longest id, in bytes.
-const MAX_ID_BYTES: usize = 64;
 /// Positions are told, and the client's pace is looked at, this often.
-const TICK: Duration = Duration::from_secs(4);
+pub(super) const TICK: Duration = Duration::from_secs(4);
 /// The contract's ten seconds between positions, with a tick to spare.
 const POSITION_EVERY: Duration = Duration::from_secs(5);
 /// A client that takes nothing for so long is too slow.
 const STALL_LIMIT: Duration = Duration::from_secs(20);
 /// A client that fell behind and does not reach the head again for so long is too slow.
-const SLOW_LIMIT: Duration = Duration::from_secs(60);
+const SLOW_LIMIT: Duration = Duration::from_mins(1);
 /// A client that says nothing for half of this is pinged; after all of it, it is gone.
-const SILENCE_LIMIT: Duration = Duration::from_secs(60);
+const SILENCE_LIMIT: Duration = Duration::from_mins(1);
 /// `rendered` frames a second: a page that paints all that it is sent says so for each, which is
 /// not what the token's `rate` is meant to bound.
 const RENDERED_RATE: f64 = 2_000.0;
@@ -46,19 +36,19 @@ const RENDERED_RATE: f64 = 2_000.0;
 const BATCH: usize = 64;
 
 pub(super) struct Session {
-    gateway: Arc<Gateway>,
-    seat: Seat,
-    grant: Grant,
-    bucket: Bucket,
-    rendered_bucket: Bucket,
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) seat: Seat,
+    pub(super) grant: Grant,
+    pub(super) bucket: Bucket,
+    pub(super) rendered_bucket: Bucket,
     name: String,
-    subscriptions: Vec<Subscription>,
-    used: HashSet<Arc<str>>,
+    pub(super) subscriptions: Vec<Subscription>,
+    pub(super) used: HashSet<Arc<str>>,
     items: VecDeque<Item>,
     /// Stream timestamps of the detections that are not flushed yet.
     unflushed: Vec<u64>,
-    expires: Instant,
-    heard: Instant,
+    pub(super) expires: Instant,
+    pub(super) heard: Instant,
 }
 
 impl Session {
@@ -122,7 +112,7 @@ impl Session {
         tracing::debug!(session = self.name, "a client left");
     }
 
-    fn welcome<S: AsyncRead + AsyncWrite + Unpin>(&self, socket: &mut Socket<S>) -> Result<(), Gone> {
+    pub(super) fn welcome<S: AsyncRead + AsyncWrite + Unpin>(&self, socket: &mut Socket<S>) -> Result<(), Gone> {
         let Some(place) = self.gateway.hub.place() else {
             return Err(end(CloseCode::GoingAway, "not ready yet"));
         };
@@ -136,184 +126,6 @@ impl Session {
         Ok(())
     }
 
-    fn inbound<S>(&mut self, socket: &mut Socket<S>, message: &Message) -> Result<(), Gone>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        let now = Instant::now();
-        self.heard = now;
-        if matches!(message, Message::Pong(_) | Message::Close(_) | Message::Frame(_)) {
-            return Ok(());
-        }
-        let frame = match message {
-            Message::Ping(_) => None,
-            message => Some(socket.format().decode(message)),
-        };
-        let bucket = if let Some(Ok(ClientFrame::Rendered { .. })) = &frame {
-            &mut self.rendered_bucket
-        } else {
-            &mut self.bucket
-        };
-        if !bucket.take(now) {
-            return Err(end(CloseCode::RateLimited, "too many frames"));
-        }
-        let Some(frame) = frame else {
-            socket.owes_flush();
-            return Ok(());
-        };
-        match frame {
-            Ok(ClientFrame::Subscribe { id, filter, resume }) => {
-                if let Err((code, text)) = self.subscribe(socket, &id, filter, resume) {
-                    self.refuse(socket, Some(id), code, text);
-                }
-            }
-            Ok(ClientFrame::Unsubscribe { id }) => self.unsubscribe(socket, id),
-            Ok(ClientFrame::Auth { token }) => self.renew(socket, &token)?,
-            Ok(ClientFrame::Rendered { seq, at_ms }) => self.rendered(seq, at_ms),
-            Ok(ClientFrame::Ping { t_ms }) => {
-                let server_ms = clock::now_us() as f64 / 1000.0;
-                socket.send(&ServerFrame::Pong { t_ms, server_ms });
-            }
-            Err(Unreadable::Refused { id, code, message }) => self.refuse(socket, Some(id), code, message),
-            Err(Unreadable::Malformed) => return Err(end(CloseCode::Malformed, "malformed frame")),
-        }
-        Ok(())
-    }
-
-    fn subscribe<S>(
-        &mut self,
-        socket: &mut Socket<S>,
-        id: &str,
-        asked: Filter,
-        resume: Option<Resume>,
-    ) -> Result<(), (ErrorCode, String)>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        if id.is_empty() || id.len() > MAX_ID_BYTES {
-            return Err((ErrorCode::BadId, format!("an id has 1 to {MAX_ID_BYTES} bytes")));
-        }
-        if self.used.contains(id) {
-            return Err((ErrorCode::DuplicateId, "this id was used on this connection".to_owned()));
-        }
-        if self.subscriptions.len() >= MAX_SUBSCRIPTIONS || self.used.len() >= MAX_IDS {
-            let text =
-                format!("a connection has at most {MAX_SUBSCRIPTIONS} subscriptions at a time, {MAX_IDS} in all");
-            return Err((ErrorCode::TooManySubscriptions, text));
-        }
-        let filter = self.grant.rights.cut(asked.clone());
-        let matcher = Matcher::compile(&filter).map_err(|bad| (ErrorCode::BadFilter, bad.to_string()))?;
-        let place = self.gateway.hub.place();
-        let (Some(place), Some(past)) = (place, self.gateway.past.get()) else {
-            return Err((ErrorCode::Unavailable, "the stream is not there".to_owned()));
-        };
-        let id: Arc<str> = id.into();
-        self.used.insert(Arc::clone(&id));
-        let sub = Sub::new(
-            id,
-            Arc::clone(&place.epoch),
-            Arc::clone(self.seat.mailbox()),
-            Arc::new(matcher),
-        );
-        let mut subscription = Subscription::new(Arc::clone(&sub), asked);
-        self.gateway.figures.subscriptions.inc();
-        if let Some(resume) = resume {
-            self.gateway.figures.resumes.inc();
-            let bring = past.clone().bring(sub, From::Client(resume, Box::new(filter)));
-            subscription.brought_by(tokio::spawn(bring).abort_handle());
-        } else {
-            let seq = self.gateway.hub.join(&sub);
-            subscription.position = seq;
-            subscription.told = Some((seq, Instant::now()));
-            subscription.is_live_now();
-            let epoch = place.epoch.to_string();
-            let id = sub.id.to_string();
-            socket.send(&ServerFrame::Subscribed {
-                id,
-                epoch,
-                seq,
-                filter,
-                recovered: false,
-                oldest: None,
-            });
-        }
-        self.subscriptions.push(subscription);
-        Ok(())
-    }
-
-    fn unsubscribe<S: AsyncRead + AsyncWrite + Unpin>(&mut self, socket: &mut Socket<S>, id: String) {
-        match self
-            .subscriptions
-            .iter()
-            .position(|subscription| *subscription.sub.id == *id)
-        {
-            Some(at) => {
-                let subscription = self.subscriptions.swap_remove(at);
-                self.gateway.hub.leave(&subscription.sub);
-            }
-            None => self.refuse(
-                socket,
-                Some(id),
-                ErrorCode::UnknownId,
-                "there is no such subscription".to_owned(),
-            ),
-        }
-    }
-
-    /// Renewal: another token of the same subject. Its rights apply at once, to what waits as well.
-    fn renew<S: AsyncRead + AsyncWrite + Unpin>(&mut self, socket: &mut Socket<S>, token: &str) -> Result<(), Gone> {
-        let grant = self
-            .gateway
-            .verify(token)
-            .map_err(|reason| end(CloseCode::Unauthorized, reason))?;
-        if grant.subject != self.grant.subject {
-            return Err(end(CloseCode::Forbidden, "a renewal has to be for the same subject"));
-        }
-        if !self.seat.belongs_to(&grant.subject, grant.max_connections) {
-            return Err(end(CloseCode::RateLimited, "too many connections of this subject"));
-        }
-        self.bucket.set_rate(grant.rate.unwrap_or(DEFAULT_RATE));
-        self.expires = Instant::now() + until_expiry(&grant).min(Duration::from_hours(24 * 365));
-        self.grant = grant;
-        for subscription in &mut self.subscriptions {
-            let filter = self.grant.rights.cut(subscription.asked.clone());
-            // It was compiled before; rights only take entries away or put shorter lists in.
-            if let Ok(matcher) = Matcher::compile(&filter) {
-                self.gateway.hub.refilter(&subscription.sub, Arc::new(matcher));
-                subscription.refiltered();
-            }
-        }
-        socket
-            .timer
-            .as_mut()
-            .reset((Instant::now() + TICK).min(self.expires).into());
-        self.welcome(socket)
-    }
-
-    /// Closes the trace of a detection: a span under the fan-out's, where that was sampled.
-    fn rendered(&self, seq: u64, at_ms: f64) {
-        self.gateway.figures.rendered.inc();
-        let Some(event) = self.gateway.hub.find(seq) else {
-            return;
-        };
-        if let Some(parent) = event.trace
-            && self.grant.rights.permit(&event.detection)
-        {
-            let (span, _) = trace::child(&parent, || {
-                tracing::info_span!("rendered", otel.kind = "client", seq, at_ms)
-            });
-            drop(span);
-        }
-    }
-
-    fn refuse<S>(&self, socket: &mut Socket<S>, id: Option<String>, code: ErrorCode, message: String)
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        self.gateway.figures.errors.inc();
-        socket.send(&ServerFrame::Error { id, code, message });
-    }
-
     fn render<S: AsyncRead + AsyncWrite + Unpin>(&mut self, socket: &mut Socket<S>) {
         let mut items = std::mem::take(&mut self.items);
         self.seat.mailbox().take(BATCH, &mut items);
@@ -324,10 +136,7 @@ impl Session {
     }
 
     fn render_one<S: AsyncRead + AsyncWrite + Unpin>(&mut self, socket: &mut Socket<S>, item: Item) {
-        let key = match &item {
-            Item::Event(key, _) | Item::Frame(key, _) | Item::Gap { key, .. } => *key,
-            Item::Through(key, _) | Item::Live(key) | Item::Behind(key) => *key,
-        };
+        let key = item.key();
         // What is left of a subscription that ended is dropped.
         let Some(subscription) = self.subscriptions.iter_mut().find(|one| one.sub.key == key) else {
             return;
@@ -424,7 +233,7 @@ impl Session {
                 silence_s = silence.as_secs(),
                 "a client is gone without a word"
             );
-            return Err(None);
+            return Err(Gone::Left);
         }
         if socket.is_idle() {
             if silence >= SILENCE_LIMIT / 2 {

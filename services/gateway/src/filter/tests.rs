@@ -4,11 +4,11 @@ use tgmesh_proto::detection::{Sender, SenderKind};
 use super::*;
 use crate::event::tests::detection;
 
-fn matcher(filter: Filter) -> Matcher {
-    Matcher::compile(&filter).expect("the filter is good")
+fn matcher(filter: &Filter) -> Matcher {
+    Matcher::compile(filter).expect("the filter is good")
 }
 
-fn wants(filter: Filter, event: &Detection) -> bool {
+fn wants(filter: &Filter, event: &Detection) -> bool {
     let matcher = matcher(filter);
     matcher.wants(event, &address_key(&event.address)) && matcher.text_matches(event)
 }
@@ -16,11 +16,11 @@ fn wants(filter: Filter, event: &Detection) -> bool {
 #[test]
 fn absent_keys_let_everything_pass_but_backfill() {
     let mut event = detection(1);
-    assert!(wants(Filter::default(), &event));
+    assert!(wants(&Filter::default(), &event));
     event.listener.backfill = true;
-    assert!(!wants(Filter::default(), &event));
+    assert!(!wants(&Filter::default(), &event));
     assert!(wants(
-        Filter {
+        &Filter {
             backfill: true,
             ..Filter::default()
         },
@@ -139,12 +139,12 @@ fn every_key_selects() {
         ),
     ];
     for (passes, fails) in pairs {
-        assert!(wants(passes.clone(), &event), "{passes:?}");
-        assert!(!wants(fails.clone(), &event), "{fails:?}");
+        assert!(wants(&passes, &event), "{passes:?}");
+        assert!(!wants(&fails, &event), "{fails:?}");
     }
     assert!(
         !wants(
-            Filter {
+            &Filter {
                 chats: Some(vec![]),
                 ..Filter::default()
             },

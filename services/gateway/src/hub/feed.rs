@@ -27,7 +27,7 @@ pub async fn follow(hub: Arc<Hub>, mesh: Mesh, part: Part, until: CancellationTo
         loop {
             match follow_epoch(&hub, &mesh, &part, &mut wait).await {
                 TailError::Epoch { epoch } => {
-                    tracing::warn!(epoch, "DETECTIONS has a new epoch, clients come back to it")
+                    tracing::warn!(epoch, "DETECTIONS has a new epoch, clients come back to it");
                 }
                 TailError::Stream(error) => {
                     tracing::warn!(%error, retry_ms = wait.as_millis() as u64, "couldn't follow DETECTIONS");
@@ -102,7 +102,7 @@ fn hand_over(hub: &Hub, delivery: &Delivery) {
     };
     let _entered = span.enter();
     match Event::read(delivery.seq, delivery.published_us, &delivery.payload, context) {
-        Ok(event) => hub.accept(Arc::new(event)),
+        Ok(event) => hub.accept(&Arc::new(event)),
         Err(error) => {
             hub.figures.undecodable.inc();
             tracing::warn!(seq = delivery.seq, subject = delivery.subject, %error, "left out a message that is no event");

@@ -71,9 +71,9 @@ impl Index {
             Key::Everything => take(&mut self.everything, key),
             Key::Chats(chats) => chats.iter().for_each(|chat| take_from(&mut self.by_chat, chat, key)),
             Key::Addresses(addresses) => {
-                addresses
-                    .iter()
-                    .for_each(|address| take_from(&mut self.by_address, address, key));
+                for address in addresses {
+                    take_from(&mut self.by_address, address, key);
+                }
             }
         }
         true

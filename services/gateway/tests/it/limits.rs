@@ -145,14 +145,14 @@ async fn garbage_does_not_hurt() {
     let world = World::start().await;
     let mut noise = vec![0_u8; 64 << 10];
     for round in 0..20 {
-        noise.iter_mut().for_each(|byte| *byte = rand::random());
+        rand::fill(noise.as_mut_slice());
         let mut stream = TcpStream::connect(("127.0.0.1", world.port)).await.expect("it listens");
         let _ = stream.write_all(&noise).await;
         let mut answer = Vec::new();
         let _ = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
         let (mut socket, _) = Socket::welcomed(world.port, &token(&json!({}))).await;
         // Noise behind a good upgrade: every byte a frame header or payload.
-        let _ = socket.stream.get_mut().write_all(&noise[..round * 100 + 1]).await;
+        let _ = socket.stream.get_mut().write_all(&noise[..=round * 100]).await;
         if round > 0 {
             let code = socket.closed().await;
             assert!(matches!(code, 4400 | 4413 | 1000..=1006 | 3000..=4999), "{code}");

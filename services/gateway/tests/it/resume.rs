@@ -4,8 +4,8 @@ use tgmesh_testkit::eventually;
 use crate::socket::{PATIENCE, Socket, seq_of};
 use crate::world::{World, detection, token};
 
-fn after(epoch: &Value, seq: u64) -> Option<Value> {
-    Some(json!({"epoch": epoch, "after": seq}))
+fn after(epoch: &Value, seq: u64) -> Value {
+    json!({"epoch": epoch, "after": seq})
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -21,7 +21,7 @@ async fn from_memory_and_from_the_stream_then_live() {
         let (mut socket, welcome) = Socket::welcomed(world.port, &token(&json!({}))).await;
         for (n, start) in [0, 10, 5_500, last].into_iter().enumerate() {
             let subscribed = socket
-                .subscribe(&format!("s{n}"), json!({}), after(&welcome["epoch"], start))
+                .subscribe(&format!("s{n}"), json!({}), Some(after(&welcome["epoch"], start)))
                 .await;
             assert_eq!(subscribed["recovered"], true, "{subscribed}");
             if start < last {
@@ -32,12 +32,14 @@ async fn from_memory_and_from_the_stream_then_live() {
                 .await;
         }
         let live = socket
-            .subscribe("live", json!({}), after(&welcome["epoch"], last))
+            .subscribe("live", json!({}), Some(after(&welcome["epoch"], last)))
             .await;
         assert_eq!(seq_of(&live), last);
     }
     let (mut socket, welcome) = Socket::welcomed(world.port, &token(&json!({}))).await;
-    socket.subscribe("s", json!({}), after(&welcome["epoch"], last)).await;
+    socket
+        .subscribe("s", json!({}), Some(after(&welcome["epoch"], last)))
+        .await;
     let next = world.publish(&detection(-1)).await;
     assert_eq!(socket.seqs_until(next).await, [next]);
 }
@@ -57,6 +59,10 @@ async fn last_gives_the_most_recent_that_match() {
         },
     ];
     let end = world.publish_many(5_200, -2).await;
+    eventually(PATIENCE, "the gateway has read all of it", || async {
+        seq_of(&Socket::welcomed(world.port, &token(&json!({}))).await.1) == end
+    })
+    .await;
     for restarted in [false, true] {
         if restarted {
             world.kill_gateway().await;
@@ -87,7 +93,7 @@ async fn what_the_stream_lost_is_told() {
         let (mut socket, welcome) = Socket::welcomed(world.port, &token(&json!({}))).await;
         let epoch = &welcome["epoch"];
         if !in_memory {
-            let subscribed = socket.subscribe("lost", json!({}), after(epoch, 50)).await;
+            let subscribed = socket.subscribe("lost", json!({}), Some(after(epoch, 50))).await;
             assert_eq!(
                 (&subscribed["recovered"], &subscribed["oldest"]),
                 (&json!(false), &json!(101))
@@ -99,16 +105,16 @@ async fn what_the_stream_lost_is_told() {
             );
             assert_eq!(socket.seqs_until(last).await, (101..=last).collect::<Vec<_>>());
         }
-        let whole = socket.subscribe("whole", json!({}), after(epoch, 100)).await;
+        let whole = socket.subscribe("whole", json!({}), Some(after(epoch, 100))).await;
         assert_eq!(whole["recovered"], true);
         assert_eq!(socket.seqs_until(last).await, (101..=last).collect::<Vec<_>>());
         let foreign = socket
-            .subscribe("foreign", json!({}), after(&json!("another"), 150))
+            .subscribe("foreign", json!({}), Some(after(&json!("another"), 150)))
             .await;
         assert_eq!((&foreign["recovered"], &foreign["epoch"]), (&json!(false), epoch));
         let gap = socket.next().await.expect("a frame");
         assert_eq!((&gap["from"], &gap["to"]), (&json!(101), &json!(last)));
-        let ahead = socket.subscribe("ahead", json!({}), after(epoch, last + 1)).await;
+        let ahead = socket.subscribe("ahead", json!({}), Some(after(epoch, last + 1))).await;
         assert_eq!(ahead["recovered"], false);
     };
     check(&world, true).await;

@@ -104,11 +104,15 @@ async fn random_tokens_and_filters_against_a_model() {
         .collect();
     world.kill_gateway().await;
     world.start_gateway().await;
+    let mut resumed = Vec::new();
     for (welcome, claims, filter) in &specs {
         let (mut socket, _) = Socket::welcomed(world.port, &token(claims)).await;
         let resume = json!({"epoch": welcome["epoch"], "after": 0});
         socket.subscribe("resumed", filter.clone(), Some(resume)).await;
-        check(&mut socket, claims, filter).await;
+        resumed.push((socket, claims, filter));
+    }
+    for (socket, claims, filter) in &mut resumed {
+        check(socket, claims, filter).await;
     }
 }
 

@@ -87,7 +87,7 @@ fn help_names_every_variable_and_no_secret_flag() {
         "JWT_JWKS",
         "NATS_URL",
     ] {
-        assert!(text.contains(&format!("[env: {name}=")), "{name}: {text}");
+        assert!(text.contains(&format!("[env: {name}")), "{name}: {text}");
     }
     assert!(!text.contains("--jwt-secret"), "{text}");
 }
