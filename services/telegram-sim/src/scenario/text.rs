@@ -260,7 +260,8 @@ pub(crate) fn load_line(rng: &mut SmallRng, with_address: bool) -> Line {
         } else {
             address::evm(rng)
         };
-        line.push(" ");
+        // Named as one: a base58 address without a digit, one in two thousand, may also be prose.
+        line.push(" CA: ");
         line.push(&address);
         line.push(" 🚀");
         line.addresses.push(address);
