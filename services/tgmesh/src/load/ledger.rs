@@ -1,11 +1,15 @@
 //! The four records of a run, compared.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
+use serde::Serialize;
 use tgmesh_proto::detection::Times;
 
 use super::hops::{Hop, Hops};
 use crate::mesh::Posted;
+
+/// How many of the missing a report names.
+const MAX_MISSING: usize = 20;
 
 /// Chat, message and address: what tells one detection from another, whatever id it was given.
 pub(super) type Key = (i64, i64, String);
@@ -38,7 +42,7 @@ pub(super) struct Ledger {
 }
 
 /// What is missing, and what is there more than once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// Sent and not there.
     pub lost: u64,
@@ -76,6 +80,17 @@ impl Span {
     }
 }
 
+/// A detection that was sent and is no row.
+#[derive(Clone, Debug, Serialize)]
+pub struct Missing {
+    chat_id: i64,
+    message_id: i64,
+    address: String,
+    sent_us: i64,
+    /// Whether the stream holds it.
+    in_stream: bool,
+}
+
 /// What the comparison shows.
 pub(super) struct Findings {
     pub messages: u64,
@@ -92,6 +107,8 @@ pub(super) struct Findings {
     /// Of the client that was last.
     pub received: Span,
     pub frames: u64,
+    /// The first of those without a row.
+    pub missing: Vec<Missing>,
 }
 
 impl Ledger {
@@ -105,6 +122,7 @@ impl Ledger {
         let mut hops = Hops::default();
         let (stream, stored_at) = self.compare_stream(&expected, &mut hops);
         let rows = self.compare_rows(&expected, &stored_at, &mut hops);
+        let missing = self.missing(&expected, &stored_at);
         let (clients, out_of_order) = self.compare_clients(&expected, &mut hops);
         Findings {
             messages: self.posted.len() as u64,
@@ -123,6 +141,7 @@ impl Ledger {
                 .map(|arrivals| Span::of(arrivals.iter().map(|(_, at)| *at)))
                 .max_by_key(|span| span.last_us)
                 .unwrap_or_default(),
+            missing,
             frames: self.arrivals.iter().map(|arrivals| arrivals.len() as u64).sum(),
         }
     }
@@ -163,6 +182,25 @@ impl Ledger {
             }
         }
         difference(expected, self.rows.iter().map(|row| &row.key))
+    }
+
+    /// Where to begin to look when something was lost.
+    fn missing(&self, expected: &HashMap<Key, i64>, stored_at: &HashMap<&Key, i64>) -> Vec<Missing> {
+        let rows: HashSet<&Key> = self.rows.iter().map(|row| &row.key).collect();
+        let mut missing: Vec<_> = expected
+            .iter()
+            .filter(|(key, _)| !rows.contains(key))
+            .map(|(key, sent_us)| Missing {
+                chat_id: key.0,
+                message_id: key.1,
+                address: key.2.clone(),
+                sent_us: *sent_us,
+                in_stream: stored_at.contains_key(key),
+            })
+            .collect();
+        missing.sort_by_key(|one| one.sent_us);
+        missing.truncate(MAX_MISSING);
+        missing
     }
 
     fn compare_clients(&self, expected: &HashMap<Key, i64>, hops: &mut Hops) -> (Difference, u64) {
@@ -307,6 +345,12 @@ mod tests {
                 unknown: 1
             }
         );
+        let missing: Vec<_> = findings
+            .missing
+            .iter()
+            .map(|one| (one.message_id, one.in_stream))
+            .collect();
+        assert_eq!(missing, [(2, true), (3, false)]);
         assert_eq!(findings.out_of_order, 2);
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::drive::Plan;
 use super::hops::{Hop, Quantiles};
-use super::ledger::{Difference, Findings, Ledger, Span};
+use super::ledger::{Difference, Findings, Ledger, Missing, Span};
 use super::usage::ProcessUsage;
 
 /// A stage that falls behind the one before it by more than this share holds it up.
@@ -44,6 +44,9 @@ pub struct Report {
     hops: BTreeMap<Hop, Quantiles>,
     /// CPU and memory.
     processes: Vec<ProcessUsage>,
+    /// The first of what was lost on the way to Postgres.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    missing: Vec<Missing>,
     /// The stage that limits the throughput; `rate` where all keep up with what was asked for.
     pub limit: &'static str,
 }
@@ -82,6 +85,7 @@ impl Report {
             throughput,
             hops: findings.hops.quantiles(),
             processes,
+            missing: findings.missing,
             limit: limit(&rates, plan.rate),
         }
     }

@@ -91,8 +91,7 @@ async fn of_the_gateway() {
 
 #[tokio::test]
 async fn of_the_simulator() {
-    let spec =
-        service("tgmesh-telegram-sim").args(["--listen", "x", "--control", "y", "--chats", "-1", "--rate=often"]);
+    let spec = service("tgmesh-telegram-sim").args(["--listen", "x", "--control", "y", "--chats=-1", "--rate=often"]);
     faults(
         spec,
         &[
@@ -113,8 +112,7 @@ async fn of_the_tool() {
         "up",
         "--telegram",
         "fax",
-        "--rate",
-        "-1",
+        "--rate=-1",
         "--chats",
         "0",
         "--for",
