@@ -10,7 +10,7 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 
 BOOTSTRAP := deploy/bootstrap
 CARGO := cargo
-# Given to `tgmesh up` by `make run`, and to the load by `make bench`.
+# Given to `tgmesh up` by `make run`, and to deploy/bench/bench.py by `make bench`.
 ARGS ?=
 
 DASHBOARD_SOURCES := $(shell find dashboard/src dashboard/public dashboard/index.html dashboard/package.json \
@@ -30,7 +30,7 @@ soak: ## the same tests at full length
 	@TGMESH_SOAK=1 $(BOOTSTRAP)/test.sh
 
 bench: tools build ## load test and benchmarks; rewrites its block in deploy/bench/RESULTS.md
-	@deploy/bench/bench.sh $(ARGS)
+	@python3 deploy/bench/bench.py $(ARGS)
 
 build: dashboard/dist/index.html ## the dashboard, then every binary with it inside
 	$(CARGO) build --release --workspace --locked
