@@ -4,8 +4,11 @@
 mod browser;
 mod chaos;
 mod commands;
+mod contract;
+mod house;
 mod load;
 mod python;
 mod settings;
 mod support;
+mod trace;
 mod up;

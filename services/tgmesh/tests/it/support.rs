@@ -58,7 +58,13 @@ pub struct Up {
 impl Up {
     /// Starts `tgmesh up` and waits for its line.
     pub async fn start(state: &Path, args: &[&str]) -> Self {
+        Self::start_with(state, args, []).await
+    }
+
+    /// As [`Up::start`], with variables.
+    pub async fn start_with<const N: usize>(state: &Path, args: &[&str], env: [(&str, &str); N]) -> Self {
         let spec = tgmesh(&["up", "--gateway-listen", "127.0.0.1:0"])
+            .envs(env)
             .args(args)
             .arg("--state")
             .arg(state);
