@@ -235,7 +235,8 @@ impl Session {
             );
             return Err(Gone::Left);
         }
-        if socket.is_idle() {
+        // What is told now goes out behind what waits; to a blocked socket it would only pile up.
+        if socket.blocked_for(now).is_zero() {
             if silence >= SILENCE_LIMIT / 2 {
                 socket.ping();
             }

@@ -103,11 +103,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         self.unflushed = true;
     }
 
-    /// Whether everything queued was written.
-    pub fn is_idle(&self) -> bool {
-        self.outbox.is_empty() && !self.unflushed
-    }
-
     /// How long the peer has taken nothing although something waits.
     pub fn blocked_for(&self, now: Instant) -> Duration {
         self.blocked_since
