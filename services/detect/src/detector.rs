@@ -125,7 +125,6 @@ impl Detector {
                 }
             });
         }
-        join(text, &folded, &[], gather);
         let says_reversed = gather.scene.says_reversed();
         if says_reversed || ["x0", "X0", "pmup", "knob"].iter().any(|end| folded.text.contains(end)) {
             let reversed = folded.reversed();
@@ -143,6 +142,7 @@ impl Detector {
                 join(text, &reversed, &[REVERSED], gather);
             }
         }
+        join(text, &folded, &[], gather);
     }
 }
 

@@ -91,6 +91,9 @@ impl<'a, 'o> Gather<'a, 'o> {
     /// Settles what one sighting is, and adds it or joins it to what is known of the address.
     pub(crate) fn add(&mut self, sighting: Sighting<'_>) {
         let Some(find) = self.settle(sighting) else { return };
+        if find.method == Method::Deobfuscated && self.is_part(&find) {
+            return;
+        }
         let full = self.out.len() - self.first >= MOST;
         let known = self.out[self.first..].iter_mut().find(|known| {
             known.family == find.family
@@ -102,6 +105,45 @@ impl<'a, 'o> Gather<'a, 'o> {
             None if full => {}
             None => self.out.push(find),
         }
+    }
+
+    /// Whether a disguised find is a piece of something known. What is known and turns out to be a
+    /// piece of it is forgotten: a Solana key inside of a longer one, or overlapping an address with
+    /// a form of its own, decodes by chance.
+    fn is_part(&mut self, find: &Find) -> bool {
+        let Some(span) = &find.span else { return false };
+        let inside = |inner: &Range<usize>, outer: &Range<usize>| {
+            outer.start <= inner.start && inner.end <= outer.end && inner != outer
+        };
+        let overlap = |a: &Range<usize>, b: &Range<usize>| a.start < b.end && b.start < a.end;
+        let is_piece = |piece: &Find, at: &Range<usize>, of: &Find, place: &Range<usize>| {
+            piece.family == Family::Solana
+                && if of.family == Family::Solana {
+                    inside(at, place)
+                } else {
+                    overlap(at, place)
+                }
+        };
+        let known = &self.out[self.first..];
+        if known.iter().any(|known| {
+            known
+                .span
+                .as_ref()
+                .is_some_and(|place| is_piece(find, span, known, place))
+        }) {
+            return true;
+        }
+        let mut index = 0;
+        let first = self.first;
+        self.out.retain(|known| {
+            index += 1;
+            index <= first
+                || !known
+                    .span
+                    .as_ref()
+                    .is_some_and(|place| is_piece(known, place, find, span))
+        });
+        false
     }
 
     fn settle(&self, sighting: Sighting<'_>) -> Option<Find> {

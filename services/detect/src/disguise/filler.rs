@@ -65,7 +65,10 @@ impl Fillers {
         let mut out: Vec<Range<usize>> = Vec::new();
         let mut named: Vec<&str> = Vec::new();
         for found in self.search.find_iter(text) {
-            out.extend(between(text, found.range()));
+            let word = &text[found.range()];
+            // Without marks around it, small letters may be part of the address.
+            let loud = word.len() >= 5 && !word.chars().any(char::is_lowercase);
+            out.extend(between(text, found.range()).filter(|range| loud || range.len() > word.len()));
             if named.len() < 4
                 && let Some(word) = named_filler(&text[found.end()..])
                 && !named.contains(&word)
@@ -112,7 +115,8 @@ fn named_filler(rest: &str) -> Option<&str> {
 /// `word` with the marks around it, where letters or digits of an address touch it on both sides.
 fn between(text: &str, word: Range<usize>) -> Option<Range<usize>> {
     const MOST_MARKS: usize = 4;
-    let is_mark = |c: &char| !c.is_alphanumeric() && *c != '\n' && *c != ':';
+    // Dashes and underlines may belong to the address.
+    let is_mark = |c: &char| !c.is_alphanumeric() && !matches!(c, '\n' | ':' | '-' | '_');
     let lead: usize = text[..word.start]
         .chars()
         .rev()
@@ -131,8 +135,9 @@ fn between(text: &str, word: Range<usize>) -> Option<Range<usize>> {
     let wraps = |part: &str| part.is_empty() || part.chars().any(|c| c != ' ');
     let before = text[..range.start].chars().next_back()?;
     let after = text[range.end..].chars().next()?;
-    (before.is_ascii_alphanumeric()
-        && after.is_ascii_alphanumeric()
+    let belongs = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    (belongs(before)
+        && belongs(after)
         && wraps(&text[range.start..word.start])
         && wraps(&text[word.end..range.end])
         && (lead > 0) == (tail > 0)

@@ -12,6 +12,7 @@ mod parts;
 use std::ops::Range;
 
 use crate::{
+    Family,
     families::{self, Proof, Seen, evm, ton, tron},
     scan::Run,
 };
@@ -29,6 +30,8 @@ struct Atom {
     range: Range<usize>,
     /// What lies between this atom and the next.
     gap: Gap,
+    /// The same for gaps of the same characters.
+    kind: u32,
 }
 
 /// What lies between two atoms.
@@ -71,11 +74,17 @@ impl<'a> Atoms<'a> {
                 at += 1;
             }
             if let Some(last) = atoms.last_mut() {
-                last.gap = gap(&text[last.range.end..start]);
+                let fragment = is_fragment(text, &last.range) || is_fragment(text, &(start..at));
+                if !fragment {
+                    let between = &text[last.range.end..start];
+                    last.gap = gap(between);
+                    last.kind = kind(between);
+                }
             }
             atoms.push(Atom {
                 range: start..at,
                 gap: Gap::Hard,
+                kind: 0,
             });
         }
         Self { text, atoms }
@@ -83,18 +92,30 @@ impl<'a> Atoms<'a> {
 
     /// Hands every address in pieces to `found`.
     pub(crate) fn join(&self, found: &mut dyn FnMut(Joined)) {
+        let mut taken = Vec::new();
+        let mut proven = |joined: Joined| {
+            taken.push(joined.seen.span.clone());
+            found(joined);
+        };
         for first in 0..self.atoms.len() {
             match self.beginning(first) {
-                [b'0', b'x' | b'X'] => self.evm(first, found),
-                [b'O' | b'o', b'x' | b'X'] => self.letter_for_digit(first, found),
-                [b'T', b'A'..=b'Z' | b'1'..=b'9'] => self.tron(first, found),
-                [b'E' | b'U' | b'k' | b'0', b'Q' | b'f'] => self.ton(first, found),
+                [b'0', b'x' | b'X'] => self.evm(first, &mut proven),
+                [b'O' | b'o', b'x' | b'X'] => self.letter_for_digit(first, &mut proven),
+                [b'T', b'A'..=b'Z' | b'1'..=b'9'] => self.tron(first, &mut proven),
+                [b'E' | b'U' | b'k' | b'0', b'Q' | b'f'] => self.ton(first, &mut proven),
                 _ => {}
             }
-            self.bare_hex(first, found);
+            self.bare_hex(first, &mut proven);
         }
-        group::solana(self, found);
-        parts::numbered(self, found);
+        parts::numbered(self, &mut proven);
+        group::solana(self, &taken, found);
+    }
+
+    /// What lies between a piece and the next; empty behind the last.
+    fn between(&self, index: usize) -> &'a str {
+        let from = self.atoms[index].range.end;
+        let to = self.atoms.get(index + 1).map_or(from, |next| next.range.start);
+        &self.text[from..to]
     }
 
     fn piece(&self, index: usize) -> &'a str {
@@ -169,7 +190,7 @@ impl<'a> Atoms<'a> {
             found(Joined {
                 seen: Seen {
                     span,
-                    families: &[crate::Family::Tron],
+                    families: &[Family::Tron],
                     address: word,
                     coin_type: None,
                     proof: Proof::Base58Check,
@@ -180,69 +201,130 @@ impl<'a> Atoms<'a> {
         }
     }
 
-    /// TON addresses contain the dashes and underlines that others put between pieces, so both
-    /// readings are tried: they belong to the address, or they do not.
+    /// TON addresses contain the dashes and underlines that others put between pieces. All readings
+    /// are tried: those that touch a piece belong to it, all do, or none does.
     fn ton(&self, first: usize, found: &mut dyn FnMut(Joined)) {
+        let mut last = String::new();
+        for joiners in [touching as fn(&str, &mut String), every, none] {
+            let Some((word, span, steps)) = self.collect_ton(first, joiners) else {
+                continue;
+            };
+            if steps.is_empty() {
+                // In one piece, and its dashes are its own.
+                return;
+            }
+            if word == last {
+                continue;
+            }
+            if let Some(address) = ton::canonical(&word) {
+                let seen = Seen {
+                    span,
+                    families: &[Family::Ton],
+                    address,
+                    coin_type: None,
+                    proof: Proof::Crc16,
+                };
+                found(Joined {
+                    seen,
+                    steps,
+                    needs_label: false,
+                });
+                return;
+            }
+            last = word;
+        }
+    }
+
+    fn collect_ton(
+        &self,
+        first: usize,
+        joiners: fn(&str, &mut String),
+    ) -> Option<(String, Range<usize>, Vec<&'static str>)> {
         const LENGTH: usize = 48;
-        for keep in [true, false] {
-            let mut word = String::with_capacity(LENGTH);
-            let mut steps = Vec::new();
-            for (index, atom) in self.atoms.iter().enumerate().skip(first) {
-                word.push_str(self.piece(index));
+        let mut word = String::with_capacity(LENGTH);
+        let mut steps = Vec::new();
+        for (index, atom) in self.atoms.iter().enumerate().skip(first) {
+            word.push_str(self.piece(index));
+            let mut end = atom.range.end;
+            if word.len() < LENGTH {
                 let next = self
                     .atoms
                     .get(index + 1)
                     .map_or(self.text.len(), |next| next.range.start);
                 let between = &self.text[atom.range.end..next];
-                let mut end = atom.range.end;
-                if keep {
-                    // The last characters of an address may be dashes too.
-                    for (at, joiner) in between.match_indices(['-', '_']) {
-                        if word.len() < LENGTH {
-                            word.push_str(joiner);
-                            end = atom.range.end + at + 1;
-                        }
-                    }
-                }
+                joiners(between, &mut word);
                 if word.len() >= LENGTH {
-                    if word.len() == LENGTH
-                        && !steps.is_empty()
-                        && let Some(address) = ton::canonical(&word)
-                    {
-                        let span = self.atoms[first].range.start..end;
-                        found(Joined {
-                            seen: Seen {
-                                span,
-                                families: &[crate::Family::Ton],
-                                address,
-                                coin_type: None,
-                                proof: Proof::Crc16,
-                            },
-                            steps,
-                            needs_label: false,
-                        });
-                        return;
-                    }
-                    break;
+                    // The last characters of an address may be dashes too.
+                    let last = between.rfind(['-', '_']).map_or(0, |at| at + 1);
+                    end = atom.range.end + last;
+                    word.truncate(LENGTH);
                 }
-                if keep && between.bytes().all(|b| matches!(b, b'-' | b'_')) {
+                if word.len() < LENGTH {
+                    match atom.gap {
+                        _ if !between.is_empty() && between.bytes().all(is_joiner) && word.ends_with(between) => {}
+                        Gap::Soft(step) if !steps.contains(&step) => steps.push(step),
+                        Gap::Soft(_) => {}
+                        Gap::Hard => return None,
+                    }
                     continue;
                 }
-                match atom.gap {
-                    Gap::Soft(step) if !steps.contains(&step) => steps.push(step),
-                    Gap::Soft(_) => {}
-                    Gap::Hard => break,
-                }
             }
+            return (word.len() == LENGTH).then(|| (word, self.atoms[first].range.start..end, steps));
         }
+        None
     }
+}
+
+fn is_joiner(byte: u8) -> bool {
+    matches!(byte, b'-' | b'_')
+}
+
+/// Adds the dashes and underlines of a gap that touch the pieces on either side.
+fn touching(between: &str, word: &mut String) {
+    let lead = between.bytes().take_while(|&b| is_joiner(b)).count();
+    let tail = between.bytes().rev().take_while(|&b| is_joiner(b)).count();
+    word.push_str(&between[..lead]);
+    if lead < between.len() {
+        word.push_str(&between[between.len() - tail..]);
+    }
+}
+
+/// Adds every dash and underline of a gap.
+fn every(between: &str, word: &mut String) {
+    word.extend(between.chars().take(WIDEST_GAP).filter(|c| matches!(c, '-' | '_')));
+}
+
+fn none(_: &str, _: &mut String) {}
+
+/// Whether a place in a text is part of what has the shape of a TON address, so that its pieces are
+/// none of another family.
+fn is_ton_like(text: &str, span: &Range<usize>) -> bool {
+    let belongs = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    let lead = text.as_bytes()[..span.start]
+        .iter()
+        .rev()
+        .take(48)
+        .take_while(|b| belongs(b))
+        .count();
+    let tail = text.as_bytes()[span.end..]
+        .iter()
+        .take(48)
+        .take_while(|b| belongs(b))
+        .count();
+    let text = &text[span.start - lead..span.end + tail];
+    let mut characters = text.chars().filter(|c| !c.is_whitespace());
+    let begins =
+        matches!(characters.next(), Some('E' | 'U' | 'k' | '0')) && matches!(characters.next(), Some('Q' | 'f'));
+    begins
+        && characters.clone().count() == 46
+        && characters.all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '/'))
 }
 
 fn offer_evm(digits: &str, span: &Range<usize>, steps: Vec<&'static str>, bare: bool, found: &mut dyn FnMut(Joined)) {
     if let Some((address, proof)) = evm::canonical(digits) {
         let seen = Seen {
             span: span.clone(),
-            families: &[crate::Family::Evm],
+            families: &[Family::Evm],
             address,
             coin_type: None,
             proof,
@@ -302,6 +384,19 @@ fn gap(between: &str) -> Gap {
         }
     }
     step.map_or(Gap::Hard, Gap::Soft)
+}
+
+/// FNV-1a over the beginning of a gap. Two kinds with one number would cost a rating, no more.
+fn kind(between: &str) -> u32 {
+    let hash = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+    between.as_bytes().iter().take(32).fold(0x811c_9dc5, hash)
+}
+
+/// Whether a piece is a part of a word with accents ("V" of "Vốn"). Other scripts stand beside
+/// addresses without a space.
+fn is_fragment(text: &str, piece: &Range<usize>) -> bool {
+    let is_latin = |c: Option<char>| c.is_some_and(|c| matches!(c, 'À'..='ɏ' | 'Ḁ'..='ỿ'));
+    is_latin(text[..piece.start].chars().next_back()) || is_latin(text[piece.end..].chars().next())
 }
 
 /// Sentence marks beyond ASCII.

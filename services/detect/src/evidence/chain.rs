@@ -79,16 +79,19 @@ impl Names {
 /// The mention nearest to `at` among chains of these families: what stands before the address
 /// counts as nearer than what follows, because lists put the name first.
 pub(crate) fn nearest<'a>(mentions: &'a [Mention], at: &Range<usize>, families: &[Family]) -> Option<&'a Mention> {
-    mentions
-        .iter()
-        .filter(|mention| families.contains(&mention.chain.family))
-        .min_by_key(|mention| {
-            if mention.span.end <= at.start {
-                2 * (at.start - mention.span.end)
-            } else {
-                3 * mention.span.start.saturating_sub(at.end) + 1
-            }
-        })
+    // A hundred names between the address and its own do not occur.
+    const NEARBY: usize = 100;
+    let middle = mentions.partition_point(|mention| mention.span.end <= at.start);
+    let fits = |mention: &&Mention| families.contains(&mention.chain.family);
+    let before = mentions[..middle].iter().rev().take(NEARBY).find(fits);
+    let after = mentions[middle..].iter().take(NEARBY).find(fits);
+    before.into_iter().chain(after).min_by_key(|mention| {
+        if mention.span.end <= at.start {
+            2 * (at.start - mention.span.end)
+        } else {
+            3 * mention.span.start.saturating_sub(at.end) + 1
+        }
+    })
 }
 
 /// No letter or digit of its own script goes on at either end. (Chinese puts names and verbs

@@ -17,6 +17,9 @@ const SUFFIXES: [&str; 5] = ["pump", "bonk", "moon", "BAGS", "jups"];
 /// fewer than 18 different ones come once in 10^7.
 const FEWEST_DIFFERENT: u32 = 16;
 
+/// The length of a TON address.
+const TON: usize = 48;
+
 /// How far back the beginning of a JWT is looked for, in bytes.
 const LONGEST_TOKEN: usize = 1024;
 
@@ -82,6 +85,24 @@ fn repeats(word: &[u8]) -> bool {
 fn in_blob(run: &Run<'_>, span: &Range<usize>) -> bool {
     let (before, after) = (run.before(span.start), run.after(span.end));
     if after == b'=' && !run.after(span.end + 1).is_ascii_alphanumeric() {
+        return true;
+    }
+    // A TON address with a wrong character is not the key that one of its pieces decodes to.
+    let joined = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    let bytes = run.text.as_bytes();
+    let head = bytes[run.range.start..span.start]
+        .iter()
+        .rev()
+        .take(TON)
+        .take_while(|b| joined(b))
+        .count();
+    let tail = bytes[span.end..run.range.end]
+        .iter()
+        .take(TON)
+        .take_while(|b| joined(b))
+        .count();
+    let begin = &bytes[span.start - head..];
+    if head + span.len() + tail == TON && matches!(begin, [b'E' | b'U' | b'k' | b'0', b'Q' | b'f', ..]) {
         return true;
     }
     // The parts of a JWT are separated by dots, and the first is JSON in base64.

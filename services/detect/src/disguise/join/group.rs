@@ -1,6 +1,12 @@
 //! Solana keys in pieces.
+//!
+//! Nothing proves such a key, so every window of pieces with the right length is rated first: whole
+//! lines and groups before cuts through them, one kind of gap before many, chunks before words. The
+//! best ones that decode are taken.
 
-use super::{Atoms, Gap, Joined, LONGEST, whole};
+use std::{cmp::Reverse, ops::Range};
+
+use super::{Atoms, Gap, Joined, is_ton_like, whole};
 use crate::{
     Family,
     families::{Proof, Seen, solana},
@@ -34,86 +40,170 @@ const SHORT_WORDS: [&str; 37] = [
     "for", "new", "now", "buy", "sol", "eth", "bsc", "bnb", "gem", "dev", "but", "not", "you", "all", "see", "get",
     "via", "lfg",
 ];
-/// How many pieces may be left off at either end of a group.
-const TRIMS: usize = 3;
+/// Words that ask to close gaps, so that even what looks whole may be a piece.
+const CLOSES: [&str; 22] = [
+    "space",
+    "lines",
+    "remove",
+    "together",
+    "combine",
+    "pieces",
+    "пробел",
+    "строк",
+    "склей",
+    "убери",
+    "убрать",
+    "空格",
+    "换行",
+    "拼",
+    "espacio",
+    "leerzeichen",
+    "boşluk",
+    "spasi",
+    "espaces",
+    "spazi",
+    "스페이스",
+    "スペース",
+];
+/// How many windows of one text are decoded.
+const TRIES: usize = 256;
 
-/// Groups of pieces between hard gaps, first as a whole without the words at their ends, then cut
-/// at words.
-pub(super) fn solana(atoms: &Atoms<'_>, found: &mut dyn FnMut(Joined)) {
-    let count = atoms.atoms.len();
-    let mut first = 0;
-    while first < count {
-        let mut last = first;
-        while last + 1 < count
-            && atoms.atoms[last].gap != Gap::Hard
-            && !is_whole(atoms.piece(last))
-            && !is_whole(atoms.piece(last + 1))
+/// A run of pieces with the length of a key.
+#[derive(Debug)]
+struct Window {
+    rating: i32,
+    first: usize,
+    last: usize,
+}
+
+/// Finds keys in pieces outside of `taken`, which are addresses with a prefix or a checksum.
+pub(super) fn solana(atoms: &Atoms<'_>, taken: &[Range<usize>], found: &mut dyn FnMut(Joined)) {
+    let mut windows = windows(atoms);
+    windows.sort_by_key(|window| (Reverse(window.rating), window.first));
+    let mut taken = taken.to_vec();
+    for window in windows.iter().take(TRIES) {
+        let span = atoms.atoms[window.first].range.start..atoms.atoms[window.last].range.end;
+        if taken
+            .iter()
+            .any(|other| other.start < span.end && span.start < other.end)
         {
-            last += 1;
+            continue;
         }
-        if !group(atoms, first, last, found) {
-            let mut from = first;
-            for at in first..=last + 1 {
-                if at > last || is_word(atoms.piece(at)) {
-                    if from < at {
-                        // A suffix that stands apart is a word too.
-                        let to = if at <= last && is_suffix(atoms.piece(at)) {
-                            at
-                        } else {
-                            at - 1
-                        };
-                        if (from, to) != (first, last) {
-                            group(atoms, from, to, found);
-                        }
-                    }
-                    from = at + 1;
-                }
-            }
+        if let Some(joined) = key(atoms, window, &span) {
+            taken.push(span);
+            found(joined);
         }
-        first = last + 1;
     }
-    for index in 0..count {
+    for index in 0..atoms.atoms.len() {
         suffix(atoms, index, found);
     }
 }
 
-/// Tries the pieces from `first` to `last`; whether an address was found.
-fn group(atoms: &Atoms<'_>, first: usize, last: usize, found: &mut dyn FnMut(Joined)) -> bool {
-    let mut first = first;
-    while first < last && is_word(atoms.piece(first)) {
-        first += 1;
-    }
-    let mut last = last;
-    while last > first && is_word(atoms.piece(last)) && !is_suffix(atoms.piece(last)) {
-        last -= 1;
-    }
-    for (left, right) in (0..=TRIMS).flat_map(|sum| (0..=sum).map(move |left| (left, sum - left))) {
-        if first + left >= last.saturating_sub(right) {
-            continue;
+/// The windows that begin and end where a person could begin and end to copy.
+fn windows(atoms: &Atoms<'_>) -> Vec<Window> {
+    let count = atoms.atoms.len();
+    let words: Vec<bool> = (0..count).map(|index| is_word(atoms.piece(index))).collect();
+    let text = atoms.text.to_lowercase();
+    let closes = CLOSES.iter().any(|word| text.contains(word));
+    let separate: Vec<bool> = (0..count).map(|index| separates(atoms, index, closes)).collect();
+    let mut windows = Vec::new();
+    for first in 0..count {
+        let begins = match first.checked_sub(1) {
+            None => 2,
+            Some(before) if separate[before] => 2,
+            Some(before) if words[before] || atoms.atoms[before].kind != atoms.atoms[first].kind => 1,
+            Some(_) => continue,
+        };
+        let mut length = 0;
+        let mut reads = 0;
+        let mut uniform = true;
+        for last in first..count {
+            let piece = atoms.piece(last);
+            length += piece.len();
+            reads += if words[last] { piece.len() } else { 0 };
+            uniform &= last < first + 2 || atoms.atoms[last - 1].kind == atoms.atoms[first].kind;
+            if length > 44 {
+                break;
+            }
+            let ends = if separate[last] {
+                2
+            } else {
+                i32::from(words.get(last + 1) == Some(&true) || atoms.atoms[last].kind != atoms.atoms[first].kind)
+            };
+            // A third of it may read like words by chance, half of it where the rest is in order.
+            let sentence = joins_a_sentence(atoms, &words, first, last);
+            let chunks = !sentence && reads * if uniform || ends + begins == 4 { 2 } else { 3 } <= length;
+            if last > first && length >= 32 && ends > 0 && chunks {
+                let suffixed = SUFFIXES.iter().any(|suffix| piece.ends_with(suffix))
+                    || (piece.len() < 4 && ends == 2 && ends_in_suffix(atoms, last));
+                let rating =
+                    begins + ends + 3 * i32::from(uniform) + 3 * i32::from(suffixed) - (reads * 10 / length) as i32;
+                windows.push(Window { rating, first, last });
+            }
+            if separate[last] {
+                break;
+            }
         }
-        if let Some(joined) = key(atoms, first + left, last - right) {
-            found(joined);
-            return true;
-        }
     }
-    false
+    windows
 }
 
-fn key(atoms: &Atoms<'_>, first: usize, last: usize) -> Option<Joined> {
-    let span = atoms.atoms[first].range.start..atoms.atoms[last].range.end;
-    let pieces = first..=last;
-    let length: usize = pieces.clone().map(|index| atoms.piece(index).len()).sum();
-    if !(32..=44).contains(&length) {
+/// Whether a window begins or ends with a word that belongs to what goes on outside of it rather
+/// than to the pieces inside.
+fn joins_a_sentence(atoms: &Atoms<'_>, words: &[bool], first: usize, last: usize) -> bool {
+    if first == last {
+        return false;
+    }
+    let outside = |inner: usize, outer: Option<usize>| {
+        let apart = outer.map_or(3, |outer| distance(atoms, outer));
+        distance(atoms, inner) >= apart
+            || (distance(atoms, inner) > 0 && atoms.atoms[inner].kind != atoms.atoms[first].kind)
+    };
+    let ends_in_suffix = SUFFIXES.iter().any(|suffix| atoms.piece(last).ends_with(suffix));
+    (words[first] && outside(first, first.checked_sub(1)))
+        || (words[last] && !ends_in_suffix && outside(last - 1, Some(last)))
+}
+
+/// How far a gap keeps pieces apart: a mark is put between pieces of one thing, a space between
+/// words, a line break between lines.
+fn distance(atoms: &Atoms<'_>, index: usize) -> u8 {
+    let between = atoms.between(index);
+    match atoms.atoms[index].gap {
+        Gap::Hard => 3,
+        Gap::Soft(_) if between.contains(|c: char| !c.is_whitespace()) => 0,
+        Gap::Soft(_) => 1 + u8::from(between.contains('\n')),
+    }
+}
+
+/// Whether nothing may be joined across the gap behind a piece: it is hard, or a space beside an
+/// address that is whole by itself.
+fn separates(atoms: &Atoms<'_>, index: usize, closes: bool) -> bool {
+    let is_whole = |index: usize| {
+        let piece = atoms.piece(index);
+        piece.len() >= 32 && whole(piece).is_some()
+    };
+    atoms.atoms[index].gap == Gap::Hard
+        || (!closes && atoms.between(index).contains(char::is_whitespace) && (is_whole(index) || is_whole(index + 1)))
+}
+
+/// Whether the pieces up to `last` spell a suffix.
+fn ends_in_suffix(atoms: &Atoms<'_>, last: usize) -> bool {
+    let mut tail = String::new();
+    for index in (last.saturating_sub(3)..=last).rev() {
+        tail.insert_str(0, atoms.piece(index));
+    }
+    SUFFIXES.iter().any(|suffix| tail.ends_with(suffix))
+}
+
+fn key(atoms: &Atoms<'_>, window: &Window, span: &Range<usize>) -> Option<Joined> {
+    if is_ton_like(atoms.text, span) {
         return None;
     }
-    let mut word = String::with_capacity(LONGEST);
+    let mut word = String::with_capacity(44);
     let mut steps = Vec::new();
-    let mut words = 0;
-    for index in pieces.clone() {
-        let piece = atoms.piece(index);
-        word.push_str(piece);
-        words += if is_word(piece) { piece.len() } else { 0 };
-        if index < last
+    for index in window.first..=window.last {
+        word.push_str(atoms.piece(index));
+        if index < window.last
             && let Gap::Soft(step) = atoms.atoms[index].gap
             && !steps.contains(&step)
         {
@@ -129,11 +219,12 @@ fn key(atoms: &Atoms<'_>, first: usize, last: usize) -> Option<Joined> {
     else {
         return None;
     };
-    // Words that add up to a key: too much of it reads like language, or nothing proves more.
-    let chunky = words * 3 <= length && word.bytes().filter(u8::is_ascii_digit).count() >= 2;
-    let suffixed = matches!(proof, Proof::Base58Suffix(_)) && words * 2 <= length;
-    (chunky || suffixed).then_some(Joined {
-        seen: Seen { span, ..seen },
+    let digits = word.bytes().filter(u8::is_ascii_digit).count();
+    (digits >= 2 || matches!(proof, Proof::Base58Suffix(_))).then(|| Joined {
+        seen: Seen {
+            span: span.clone(),
+            ..seen
+        },
         steps,
         needs_label: false,
     })
@@ -172,17 +263,8 @@ fn suffix(atoms: &Atoms<'_>, index: usize, found: &mut dyn FnMut(Joined)) {
     }
 }
 
-/// An address by itself, which is no piece of another.
-fn is_whole(piece: &str) -> bool {
-    piece.len() >= 32 && whole(piece).is_some()
-}
-
-fn is_suffix(piece: &str) -> bool {
-    SUFFIXES.contains(&piece)
-}
-
 /// Whether a piece reads like a word of a sentence (letters alone, in one of the three usual
-/// cases) or like a name of several ("RotateEachWord64").
+/// cases) or like a name of several (`RotateEachWord64`).
 fn is_word(piece: &str) -> bool {
     if SHORT_WORDS.iter().any(|word| piece.eq_ignore_ascii_case(word)) {
         return true;
@@ -192,8 +274,12 @@ fn is_word(piece: &str) -> bool {
         return false;
     }
     let small = letters.bytes().filter(u8::is_ascii_lowercase).count();
+    let jagged = letters
+        .as_bytes()
+        .windows(2)
+        .any(|pair| pair.iter().all(u8::is_ascii_uppercase));
     // Seven in ten: of a random piece of ten characters one in fifty is like that.
-    small * 10 >= letters.len() * 7 || (small == 0 && letters.len() == piece.len())
+    (small * 10 >= letters.len() * 7 && !jagged) || (small == 0 && letters.len() == piece.len())
 }
 
 #[cfg(test)]
@@ -202,7 +288,7 @@ mod tests {
 
     fn joined(text: &str) -> Vec<String> {
         let mut out = Vec::new();
-        solana(&Atoms::of(text), &mut |joined| out.push(joined.seen.address));
+        solana(&Atoms::of(text), &[], &mut |joined| out.push(joined.seen.address));
         out
     }
 
@@ -222,9 +308,10 @@ mod tests {
             [pump]
         );
         assert_eq!(
-            joined(&pump.chars().map(|c| format!("{c}.")).collect::<String>()),
+            joined("4rZ9hnzsm\nfpqRWMVK7nG5GG\nPjXpkptk1rmcZe6\nVCpump\nEntra antes de 1M"),
             [pump]
         );
+        assert_eq!(joined(&pump.chars().flat_map(|c| [c, '.']).collect::<String>()), [pump]);
     }
 
     #[test]

@@ -30,15 +30,26 @@ pub(super) fn numbered(atoms: &Atoms<'_>, found: &mut dyn FnMut(Joined)) {
 fn part(atoms: &Atoms<'_>, index: usize) -> Option<(usize, Range<usize>)> {
     let number: usize = atoms.piece(index - 1).parse().ok()?;
     let label = &atoms.text[atoms.atoms[index - 1].range.end..atoms.atoms[index].range.start];
+    // A dash that touches the piece behind a space belongs to it.
+    let own = label.len() - label.trim_end_matches(['-', '_']).len();
+    let own = if label[..label.len() - own].ends_with([' ', '\n']) {
+        own
+    } else {
+        0
+    };
+    let label = &label[..label.len() - own];
     let marks = label.trim();
-    let labels = matches!(
-        marks,
-        ":" | "." | ")" | "]" | "-" | "–" | "—" | "=" | "：" | "）" | ".)" | "):" | "]:" | "➜" | "→" | "⃣" | "/"
-    ) && label.len() <= 8;
+    let tight_dash = label == "-" || label == "–";
+    let labels = !tight_dash
+        && matches!(
+            marks,
+            ":" | "." | ")" | "]" | "-" | "–" | "—" | "=" | "：" | "）" | ".)" | "):" | "]:" | "➜" | "→" | "⃣" | "/"
+        )
+        && label.len() <= 8;
     if !labels || !(1..=MOST).contains(&number) {
         return None;
     }
-    let start = atoms.atoms[index].range.start;
+    let start = atoms.atoms[index].range.start - own;
     let rest = &atoms.text[start..];
     let end = start
         + rest

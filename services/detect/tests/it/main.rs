@@ -1,0 +1,6 @@
+//! The detector as its callers see it.
+
+mod cases;
+mod corpus;
+mod make;
+mod properties;
