@@ -69,7 +69,13 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             };
         }
     };
-    log_to_stderr();
+    // `up` and `load` stop their own NATS: that it is gone is no news to anyone.
+    let quiet = matches!(cli.command, Command::Up(_) | Command::Load(_));
+    log_to_stderr(if quiet {
+        "warn,tgmesh_stream::mesh=error"
+    } else {
+        "warn"
+    });
     let outcome = match cli.command {
         Command::Detect(args) => detect::run(&args),
         Command::Token(args) => token::run(&args),
@@ -110,8 +116,8 @@ fn is_closed_output(error: &anyhow::Error) -> bool {
 }
 
 /// Warnings of the libraries; what the commands say to people they print themselves.
-fn log_to_stderr() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+fn log_to_stderr(default: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

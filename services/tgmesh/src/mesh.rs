@@ -31,7 +31,7 @@ pub use simulator::{LoadOrder, LoadState, Posted, Simulator};
 use crate::token::Signer;
 
 /// A service that is not ready within this time will not be.
-const READY_LIMIT: Duration = Duration::from_secs(60);
+const READY_LIMIT: Duration = Duration::from_mins(1);
 /// Every binary promises to end within ten seconds of SIGTERM.
 const STOP_GRACE: Duration = Duration::from_secs(12);
 /// The database in the mesh's own Postgres.
@@ -198,12 +198,12 @@ impl Mesh {
         match part {
             Part::Nats => {
                 if let Some(server) = &mut self.nats {
-                    server.kill().await
+                    server.kill().await;
                 }
             }
             Part::Postgres => {
                 if let Some(server) = &mut self.postgres {
-                    server.kill().await
+                    server.kill().await;
                 }
             }
             _ => {

@@ -46,7 +46,7 @@ pub struct Args {
     /// How long it is valid
     #[arg(long, value_name = "DURATION", default_value = "1h")]
     ttl: String,
-    /// HS256 with JWT_SECRET; RS256, ES256 or EdDSA with JWT_PRIVATE_KEY (PEM)
+    /// HS256 with `JWT_SECRET`; RS256, ES256 or `EdDSA` with `JWT_PRIVATE_KEY` (PEM)
     #[arg(long, env = "JWT_ALGORITHM", value_name = "NAME", default_value = "HS256")]
     jwt_algorithm: String,
     /// Audience
@@ -55,7 +55,7 @@ pub struct Args {
     /// Issuer
     #[arg(long, env = "JWT_ISSUER", value_name = "NAME")]
     jwt_issuer: Option<String>,
-    /// State folder of `tgmesh up`, whose secret signs when JWT_SECRET is not set
+    /// State folder of `tgmesh up`, whose secret signs when `JWT_SECRET` is not set
     #[arg(long, value_name = "DIR", default_value = ".tgmesh")]
     state: PathBuf,
 }
@@ -153,7 +153,7 @@ impl Signer {
             _ => Err("must be HS256, RS256, ES256 or EdDSA".to_owned()),
         })?;
         let key = if algorithm == Algorithm::HS256 {
-            let given = faults.secret("JWT_SECRET", |secret| shared_key(secret))?;
+            let given = faults.secret("JWT_SECRET", shared_key)?;
             given.or_else(|| kept_key(state, faults))
         } else {
             faults.required_secret("JWT_PRIVATE_KEY", |pem| private_key(algorithm, pem))
@@ -272,19 +272,14 @@ fn shared_key(secret: &SecretString) -> Result<EncodingKey, String> {
 }
 
 fn kept_key(state: &Path, faults: &mut Faults) -> Option<EncodingKey> {
-    match std::fs::read_to_string(state.join(JWT_SECRET)) {
-        Ok(secret) => Some(EncodingKey::from_secret(secret.trim().as_bytes())),
-        Err(_) => {
-            faults.add(
-                "JWT_SECRET",
-                format!(
-                    "is required (or JWT_SECRET_FILE, or --state of a `tgmesh up`; {} has none)",
-                    state.display()
-                ),
-            );
-            None
-        }
+    let kept = std::fs::read_to_string(state.join(JWT_SECRET));
+    if kept.is_err() {
+        let state = state.display();
+        let problem = format!("is required (or JWT_SECRET_FILE, or --state of a `tgmesh up`; {state} has none)");
+        faults.add("JWT_SECRET", problem);
     }
+    kept.ok()
+        .map(|secret| EncodingKey::from_secret(secret.trim().as_bytes()))
 }
 
 fn private_key(algorithm: Algorithm, pem: &SecretString) -> Result<EncodingKey, String> {

@@ -34,8 +34,8 @@ impl Server {
     /// When there is no nats-server of at least 2.12, or it does not start.
     pub async fn start() -> Result<Self> {
         let scratch = Scratch::new()?;
-        let mut server = Self::prepare(scratch.path(), ports::free_port())?;
-        server._scratch = Some(scratch);
+        let dir = scratch.path().to_path_buf();
+        let mut server = Self::prepare(&dir, ports::free_port(), Some(scratch))?;
         for _ in 0..3 {
             match server.start_again().await {
                 Ok(()) => return Ok(server),
@@ -53,12 +53,12 @@ impl Server {
     /// # Errors
     /// As [`Server::start`], and when the folder or the port is in use.
     pub async fn start_in(dir: &Path, port: u16) -> Result<Self> {
-        let mut server = Self::prepare(dir, port)?;
+        let mut server = Self::prepare(dir, port, None)?;
         server.start_again().await?;
         Ok(server)
     }
 
-    fn prepare(dir: &Path, port: u16) -> Result<Self> {
+    fn prepare(dir: &Path, port: u16, scratch: Option<Scratch>) -> Result<Self> {
         std::fs::create_dir_all(dir).with_context(|| format!("couldn't make {}", dir.display()))?;
         let dir = dir
             .canonicalize()
@@ -68,7 +68,7 @@ impl Server {
             dir,
             port,
             process: None,
-            _scratch: None,
+            _scratch: scratch,
         })
     }
 

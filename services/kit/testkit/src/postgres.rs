@@ -19,7 +19,7 @@ use crate::scratch::Scratch;
 use crate::{places, ports, until};
 use owner::Owner;
 
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_mins(1);
 const STOP_GRACE: Duration = Duration::from_secs(20);
 /// How long a server of an earlier run, whose parent was killed, may take to leave its folder.
 const FORMER_LIMIT: Duration = Duration::from_secs(15);
@@ -52,8 +52,8 @@ impl Server {
     /// When there is no Postgres of at least 15, or it does not start.
     pub async fn start() -> Result<Self> {
         let scratch = Scratch::new()?;
-        let mut server = Self::prepare(scratch.path(), ports::free_port(), false).await?;
-        server._scratch = Some(scratch);
+        let dir = scratch.path().to_path_buf();
+        let mut server = Self::prepare(&dir, ports::free_port(), false, Some(scratch)).await?;
         for _ in 0..3 {
             match server.start_again().await {
                 Ok(()) => return Ok(server),
@@ -73,7 +73,7 @@ impl Server {
     /// As [`Server::start`], and when the folder or the port is in use, or the data is of another
     /// major version.
     pub async fn start_in(dir: &Path, port: u16) -> Result<Self> {
-        let mut server = Self::prepare(dir, port, true).await?;
+        let mut server = Self::prepare(dir, port, true, None).await?;
         server.start_again().await?;
         Ok(server)
     }
@@ -211,15 +211,15 @@ impl Server {
         Ok(())
     }
 
-    async fn prepare(dir: &Path, port: u16, durable: bool) -> Result<Self> {
+    async fn prepare(dir: &Path, port: u16, durable: bool, scratch: Option<Scratch>) -> Result<Self> {
         let dir = dir.to_path_buf();
         // initdb takes about a second.
-        tokio::task::spawn_blocking(move || Self::prepare_blocking(&dir, port, durable))
+        tokio::task::spawn_blocking(move || Self::prepare_blocking(&dir, port, durable, scratch))
             .await
             .context("couldn't prepare a data folder")?
     }
 
-    fn prepare_blocking(dir: &Path, port: u16, durable: bool) -> Result<Self> {
+    fn prepare_blocking(dir: &Path, port: u16, durable: bool, scratch: Option<Scratch>) -> Result<Self> {
         std::fs::create_dir_all(dir).with_context(|| format!("couldn't make {}", dir.display()))?;
         let dir = dir
             .canonicalize()
@@ -235,7 +235,7 @@ impl Server {
             password,
             durable,
             process: None,
-            _scratch: None,
+            _scratch: scratch,
         };
         server.init()?;
         Ok(server)

@@ -198,12 +198,11 @@ impl Process {
             .program
             .file_name()
             .map_or_else(|| "?".to_owned(), |name| name.to_string_lossy().into_owned());
-        let (log, scratch) = match spec.log {
-            Some(path) => (path, None),
-            None => {
-                let scratch = Scratch::new()?;
-                (scratch.path().join(format!("{name}.log")), Some(scratch))
-            }
+        let (log, scratch) = if let Some(path) = spec.log {
+            (path, None)
+        } else {
+            let scratch = Scratch::new()?;
+            (scratch.path().join(format!("{name}.log")), Some(scratch))
         };
         let output = open_log(&log)?;
         let mut command = Command::new(&spec.program);

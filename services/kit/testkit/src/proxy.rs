@@ -164,10 +164,7 @@ async fn serve(client: TcpStream, target: Arc<str>, cuts: u64, state: watch::Rec
 /// Copies until one side closes, then closes the other.
 async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch::Receiver<State>) {
     let mut buffer = vec![0; 64 * 1024];
-    loop {
-        let Ok(length @ 1..) = from.read(&mut buffer).await else {
-            break;
-        };
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
         let delay = state.borrow().delay;
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;

@@ -23,7 +23,7 @@ use super::ledger::Arrivals;
 use crate::cli::Outcome;
 use client::{Client, Place};
 
-const READY_LIMIT: Duration = Duration::from_secs(60);
+const READY_LIMIT: Duration = Duration::from_mins(1);
 const TELL_EVERY: Duration = Duration::from_millis(100);
 
 /// What the hidden command takes.

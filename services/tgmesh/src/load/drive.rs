@@ -204,7 +204,7 @@ impl Drive {
             arrivals,
         };
         self.mesh.stop().await;
-        Ok(Report::of(&self.plan, ledger, usage))
+        Ok(Report::of(&self.plan, &ledger, usage))
     }
 }
 
@@ -222,7 +222,7 @@ async fn stored(mesh: &Mesh) -> Result<Vec<Stored>> {
             seq: delivery.seq,
             key: (event.chat.id, event.message.id, event.address),
             times: event.times,
-            stored_us: delivery.published_us.cast_signed(),
+            at_us: delivery.published_us.cast_signed(),
         });
     }
     Ok(all)

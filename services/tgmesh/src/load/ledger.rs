@@ -20,7 +20,7 @@ pub(super) struct Stored {
     pub key: Key,
     pub times: Times,
     /// The stream's own time stamp.
-    pub stored_us: i64,
+    pub at_us: i64,
 }
 
 /// One row.
@@ -133,7 +133,7 @@ impl Ledger {
             out_of_order,
             hops,
             sent: Span::of(self.posted.iter().map(|post| post.sent_us)),
-            stored: Span::of(self.stored.iter().map(|event| event.stored_us)),
+            stored: Span::of(self.stored.iter().map(|event| event.at_us)),
             committed: Span::of(self.rows.iter().map(|row| row.committed_us)),
             received: self
                 .arrivals
@@ -158,9 +158,9 @@ impl Ledger {
             }
             hops.record(Hop::ReceiveToDetect, times.received_us, times.detected_us);
             hops.record(Hop::DetectToPublish, times.detected_us, times.published_us);
-            hops.record(Hop::PublishToStore, times.published_us, event.stored_us);
+            hops.record(Hop::PublishToStore, times.published_us, event.at_us);
         }
-        let stored_at = self.stored.iter().map(|event| (&event.key, event.stored_us)).collect();
+        let stored_at = self.stored.iter().map(|event| (&event.key, event.at_us)).collect();
         (
             difference(expected, self.stored.iter().map(|event| &event.key)),
             stored_at,
@@ -215,7 +215,7 @@ impl Ledger {
                 }
                 highest = highest.max(*seq);
                 let Some(event) = by_seq.get(seq) else { continue };
-                hops.record(Hop::StoreToClient, event.stored_us, *at_us);
+                hops.record(Hop::StoreToClient, event.at_us, *at_us);
                 if let Some(sent_us) = expected.get(&event.key) {
                     hops.record(Hop::SendToClient, *sent_us, *at_us);
                 }
@@ -276,7 +276,7 @@ mod tests {
             seq,
             key: (-1, message_id, address.into()),
             times,
-            stored_us: at + 4,
+            at_us: at + 4,
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a run shows, as a table and as JSON.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::Serialize;
 
@@ -52,7 +52,7 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn of(plan: &Plan, ledger: Ledger, processes: Vec<ProcessUsage>) -> Self {
+    pub(super) fn of(plan: &Plan, ledger: &Ledger, processes: Vec<ProcessUsage>) -> Self {
         let findings = ledger.compare();
         let end_us = findings.committed.last_us.max(findings.received.last_us);
         let took_s = (end_us - findings.sent.first_us).max(0) as f64 / 1e6;
@@ -198,14 +198,20 @@ impl Report {
         let mut text = format!("{} lost, {} duplicated", self.lost, self.duplicated);
         for (place, difference) in &self.by_place {
             if *difference != Difference::default() {
-                text += &format!(
-                    "; {place}: {} lost, {} duplicated, {} never sent",
-                    difference.lost, difference.duplicated, difference.unknown
+                let Difference {
+                    lost,
+                    duplicated,
+                    unknown,
+                } = difference;
+                // Writing to a string cannot fail.
+                let _ = write!(
+                    text,
+                    "; {place}: {lost} lost, {duplicated} duplicated, {unknown} never sent"
                 );
             }
         }
         if self.out_of_order > 0 {
-            text += &format!("; {} frames out of order", self.out_of_order);
+            let _ = write!(text, "; {} frames out of order", self.out_of_order);
         }
         text
     }

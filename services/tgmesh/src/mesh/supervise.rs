@@ -11,7 +11,7 @@ use super::{Mesh, Part};
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A part that has run this long gets the first pause again.
-const STEADY: Duration = Duration::from_secs(60);
+const STEADY: Duration = Duration::from_mins(1);
 
 struct Patient {
     due: Instant,

@@ -29,7 +29,7 @@ async fn the_dashboard_works() {
         spec = spec.env("CHROMIUM", browser);
     }
     let test = Process::spawn(spec).unwrap();
-    let status = test.wait(Duration::from_secs(240)).await.unwrap();
+    let status = test.wait(Duration::from_mins(4)).await.unwrap();
     println!("{}", test.log_tail());
     assert_eq!(status.code(), Some(0), "{}", test.log_tail());
 }

@@ -147,14 +147,14 @@ async fn tail_prints_what_arrives() {
     })
     .await;
     assert!(lines(&solana).iter().all(|event| event["family"] == "solana"));
-    let chat = lines(&all)[0]["chat"]["id"].to_string();
+    let chat = lines(&all)[0]["chat"]["id"].as_i64().unwrap();
 
-    let one = Process::spawn(tgmesh(&["tail", "--chat", &chat]).env("NATS_URL", &nats)).unwrap();
+    let one = Process::spawn(tgmesh(&["tail", "--chat", &chat.to_string()]).env("NATS_URL", &nats)).unwrap();
     eventually(LIMIT * 2, "the one chat has printed", || async {
         !lines(&one).is_empty()
     })
     .await;
-    assert!(lines(&one).iter().all(|event| event["chat"]["id"].to_string() == chat));
+    assert!(lines(&one).iter().all(|event| event["chat"]["id"] == chat));
 
     all.signal(Signal::Int);
     assert_eq!(all.wait(LIMIT).await.unwrap().code(), Some(0));

@@ -6,7 +6,7 @@ use tgmesh_testkit::process::Process;
 
 use crate::support::{alone, soak, tgmesh};
 
-const LIMIT: Duration = Duration::from_secs(240);
+const LIMIT: Duration = Duration::from_mins(4);
 
 async fn load(args: &[&str]) -> Value {
     let scratch = Scratch::new().unwrap();

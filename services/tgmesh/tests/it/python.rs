@@ -20,7 +20,7 @@ async fn the_example_client_sees_frames() {
             .args([&socket, up.token(), "--count", "5"]),
     )
     .unwrap();
-    let status = client.wait(Duration::from_secs(60)).await.unwrap();
+    let status = client.wait(Duration::from_mins(1)).await.unwrap();
     assert_eq!(status.code(), Some(0), "{}", client.log_tail());
     let frames: Vec<Value> = client
         .log_tail()

@@ -130,7 +130,7 @@ impl Client {
                     *position = Some(Position {
                         epoch: frame.epoch.into_owned(),
                         seq: frame.seq,
-                    })
+                    });
                 }
                 "subscribed" => {
                     if position.is_some() && !frame.recovered {
