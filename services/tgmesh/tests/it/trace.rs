@@ -10,7 +10,7 @@ use tgmesh_testkit::{Scratch, eventually, free_port, python, repo_root};
 
 use crate::support::{Up, alone, state};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 const PUBLISH: &str = "publish tgmesh.v1.detections.{chat}.{family}";
 const PROCESS: &str = "process tgmesh.v1.detections.{chat}.{family}";
 
