@@ -1,9 +1,9 @@
 //! Detections to clients.
 //!
-//! One ordered reader of DETECTIONS per process feeds the [`hub`], which hands each event to the
-//! subscriptions that want it; each [`client`] has a task of its own that writes at its own pace,
-//! and who falls behind is brought forward out of memory and the stream by [`resume`]. What a
-//! client may see is decided by its token ([`auth`], [`rights`]) before anything is encoded.
+//! One ordered reader of DETECTIONS per process feeds the hub (`hub.rs`), which hands each event to
+//! the subscriptions that want it; each client (`client.rs`) has a task of its own that writes at
+//! its own pace, and who falls behind is brought forward out of memory and the stream (`resume.rs`).
+//! What a client may see is decided by its token ([`auth`], `rights.rs`) before anything is encoded.
 
 mod api;
 mod assets;
