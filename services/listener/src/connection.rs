@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use grammers_client::Client;
 use grammers_client::client::ClientConfiguration;
+use grammers_mtproto::transport;
 use grammers_mtsender::{ConnectionParams, InvocationError, NoRetries, SenderPool};
 use grammers_session::updates::UpdatesLike;
 use grammers_tl_types::{RemoteCall, functions};
@@ -221,6 +222,13 @@ impl From<InvocationError> for CallError {
                 code: 0,
                 name: format!("UNREADABLE_ANSWER: {error}"),
             },
+            InvocationError::Transport(transport::Error::BadStatus { status: 404 }) => {
+                Self::Dead("the server does not know its key".to_owned())
+            }
+            // Keys are exchanged only after the server said that it does not know ours.
+            InvocationError::Authentication(error) => {
+                Self::Dead(format!("the server does not know its key, and made no other: {error}"))
+            }
             error => Self::Lost(error.to_string()),
         }
     }

@@ -168,6 +168,13 @@ impl Peers {
         }
     }
 
+    /// Whether a chat or person was introduced.
+    #[must_use]
+    pub fn knows(&self, id: i64) -> bool {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        inner.chats.contains_key(&id) || inner.person(id).is_some()
+    }
+
     /// The title of a chat or the name of a person, if known.
     #[must_use]
     pub fn name(&self, id: i64) -> Option<String> {

@@ -109,8 +109,9 @@ struct Pace {
     busy: bool,
     not_before: Option<Instant>,
     failures: u32,
-    /// Updates were refused for lack of room: the difference is due when there is some.
-    lagging: bool,
+    /// The difference is to be fetched, from after now: one that is under way may not have
+    /// what made it due.
+    due: bool,
 }
 
 /// One connection's time.
@@ -127,6 +128,8 @@ struct Life<'a> {
     /// All differences are due then: something may have been lost unseen.
     resync_at: Option<Instant>,
     packets: usize,
+    /// Something became due while a packet was taken.
+    is_due: bool,
     fatal: Option<End>,
 }
 

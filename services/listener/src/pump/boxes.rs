@@ -61,6 +61,14 @@ impl Ids {
             self.settled = self.seen;
         }
     }
+
+    /// Whether something behind the end of a difference came by the socket while it was under
+    /// way: what lies between may be missing, and one more difference brings it. Says so once.
+    fn is_ahead(&mut self, pts: i32) -> bool {
+        let is_ahead = self.high > pts;
+        self.high = pts;
+        is_ahead
+    }
 }
 
 impl ChannelBox {
@@ -140,6 +148,9 @@ impl ChannelBox {
         };
         self.boxes.apply_channel_difference(empty.into());
         self.settle();
+        if self.boxes.get_channel_difference().is_none() && self.ids.is_ahead(self.pts()) {
+            self.request_difference();
+        }
     }
 
     fn settle(&mut self) {
@@ -246,6 +257,9 @@ impl AccountBox {
         if self.boxes.get_difference().is_some() {
             let _ = self.boxes.apply_difference(difference);
             self.settle();
+            if self.boxes.get_difference().is_none() && self.ids.is_ahead(self.boxes.session_state().pts) {
+                self.request_difference();
+            }
         }
     }
 
@@ -347,8 +361,15 @@ mod tests {
         assert_eq!(channel.position().pts, 7);
         channel.saw(5);
         assert_eq!(channel.position().last_id, 3, "what came before it is still missing");
+        channel.apply(true, 8, None);
+        assert_eq!(
+            channel.wants_difference(),
+            Some(8),
+            "the difference began before 9 came, and did not bring it"
+        );
         channel.apply(true, 9, None);
         assert_eq!(channel.position(), ChannelPosition { pts: 9, last_id: 5 });
+        assert_eq!(channel.wants_difference(), None);
     }
 
     #[test]

@@ -29,8 +29,15 @@ impl Life<'_> {
         self.resync_at.get_or_insert_with(|| Instant::now() + RESYNC_PAUSE);
     }
 
-    /// Takes a packet.
+    /// Takes a packet, and asks for what it says is missing.
     pub(super) fn take(&mut self, updates: UpdatesLike, received_us: i64) {
+        self.take_packet(updates, received_us);
+        if std::mem::take(&mut self.is_due) {
+            self.schedule();
+        }
+    }
+
+    fn take_packet(&mut self, updates: UpdatesLike, received_us: i64) {
         match updates {
             UpdatesLike::Updates(updates) => self.take_updates(updates, received_us),
             UpdatesLike::InvitedUsers(answer) => self.take_updates(answer.updates, received_us),
@@ -62,7 +69,8 @@ impl Life<'_> {
         match updates {
             enums::Updates::TooLong => {
                 if let Some(account) = &mut self.pump.account {
-                    account.sequence.request_difference();
+                    account.pace.due = true;
+                    self.is_due = true;
                 }
             }
             enums::Updates::UpdateShortMessage(short) => {
@@ -103,6 +111,14 @@ impl Life<'_> {
         if !self.admits_account() {
             return;
         }
+        // Short forms name people without introducing them; whoever does not know them fetches
+        // the difference, says Telegram.
+        let is_stranger = record.sender.is_some_and(|id| !self.pump.context.peers.knows(id));
+        if is_stranger && let Some(account) = &mut self.pump.account {
+            account.pace.due = true;
+            self.is_due = true;
+            return;
+        }
         self.hand_on(record, false, pts, Source::Live, received_us);
         self.account(vec![stand_in(Place { pts, count })], date, (0, 0));
     }
@@ -114,7 +130,7 @@ impl Life<'_> {
         }
         self.pump.context.stats.refused.inc();
         if let Some(account) = &mut self.pump.account {
-            account.pace.lagging = true;
+            account.pace.due = true;
         }
         false
     }
@@ -160,7 +176,10 @@ impl Life<'_> {
                 self.channel(u.channel_id, None, place(u.pts, u.pts_count), None, received_us);
             }
             U::ChannelTooLong(u) => match self.pump.channels.get_mut(&u.channel_id) {
-                Some(track) => track.sequence.request_difference(),
+                Some(track) => {
+                    track.pace.due = true;
+                    self.is_due = true;
+                }
                 None => self.read_dialogs_soon(),
             },
             U::Channel(_) => {
@@ -212,7 +231,7 @@ impl Life<'_> {
         });
         if !pump.queue.is_open() {
             pump.context.stats.refused.inc();
-            track.pace.lagging = true;
+            track.pace.due = true;
             return;
         }
         track.sequence.observe(place);

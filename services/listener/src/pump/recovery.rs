@@ -37,16 +37,17 @@ impl<'a> Life<'a> {
             reading_dialogs: false,
             resync_at: None,
             packets: 0,
+            is_due: false,
             fatal: None,
         };
         // Requests of an earlier connection are gone.
         if let Some(account) = &mut life.pump.account {
             account.pace.busy = false;
-            account.sequence.request_difference();
+            account.pace.due = true;
         }
         for track in life.pump.channels.values_mut() {
             track.pace.busy = false;
-            track.sequence.request_difference();
+            track.pace.due = true;
         }
         let (calls, events) = life.handles();
         life.jobs.spawn(jobs::state(calls, events));
@@ -73,10 +74,10 @@ impl<'a> Life<'a> {
         if self.resync_at.is_some_and(|at| is_due(Some(at))) {
             self.resync_at = None;
             if let Some(account) = &mut self.pump.account {
-                account.sequence.request_difference();
+                account.pace.due = true;
             }
             for track in self.pump.channels.values_mut() {
-                track.sequence.request_difference();
+                track.pace.due = true;
             }
         }
         if self.is_known && !self.reading_dialogs && self.dialogs_at.is_some_and(|at| is_due(Some(at))) {
@@ -90,14 +91,14 @@ impl<'a> Life<'a> {
 
     /// Sends the requests that are due. What comes in large pieces is asked for only while there
     /// is room for it.
-    fn schedule(&mut self) {
+    pub(super) fn schedule(&mut self) {
         if !self.is_known || !self.pump.queue.has_room() {
             return;
         }
         if let Some(account) = &mut self.pump.account
             && account.pace.is_ready()
         {
-            if std::mem::take(&mut account.pace.lagging) {
+            if std::mem::take(&mut account.pace.due) {
                 account.sequence.request_difference();
             }
             if account.too_long.is_some() {
@@ -118,7 +119,7 @@ impl<'a> Life<'a> {
             if !track.pace.is_ready() {
                 continue;
             }
-            if std::mem::take(&mut track.pace.lagging) {
+            if std::mem::take(&mut track.pace.due) {
                 track.sequence.request_difference();
             }
             let wanted = track.sequence.wants_difference();

@@ -1,0 +1,9 @@
+//! The listener's binary between a real data centre's protocol and a real nats-server.
+
+mod accounts;
+mod commands;
+mod edits;
+mod events;
+mod faults;
+mod speed;
+mod world;
