@@ -65,7 +65,8 @@ impl Archive {
     /// Writes rows; where the database refuses one for its content, halves the batch until that
     /// row stands alone.
     async fn insert(&self, messages: &[usize], rows: &[Row], outcomes: &mut [Outcome]) {
-        let mut open: Vec<Range<usize>> = vec![0..rows.len()];
+        let mut open: Vec<Range<usize>> = Vec::new();
+        open.push(0..rows.len());
         while let Some(range) = open.pop() {
             if range.is_empty() {
                 continue;

@@ -43,7 +43,7 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
     let nats = process.health.part("nats");
     let postgres = process.health.part("postgres");
     let connected = async { tokio::join!(connect_nats(&config.nats), connect_postgres(&config.database)) };
-    let Some((mesh, store)) = soft.run_until_cancelled(connected).await else {
+    let Some((mesh, store)) = soft.run_until_cancelled(Box::pin(connected)).await else {
         return Ok(());
     };
     let (mesh, store) = (mesh?, store?);

@@ -16,7 +16,7 @@ use tgmesh_stream::{Mesh, NatsConfig, topology};
 use tgmesh_testkit::process::{Process, Spec};
 use tgmesh_testkit::{binary, eventually, free_port, nats, postgres};
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 /// The servers around an archiver.
 struct Place {

@@ -155,9 +155,6 @@ impl<'a> Columns<'a> {
         // In one order everywhere: two processes with the same rows wait for each other instead
         // of locking each other out.
         rows.sort_unstable_by_key(|row| (row.message_date_us, row.event.id));
-        fn column<'a, T>(rows: &[&'a Row], value: impl Fn(&'a Row) -> T) -> Vec<T> {
-            rows.iter().map(|row| value(row)).collect()
-        }
         Self {
             message_date: column(&rows, |row| Time(row.message_date_us)),
             id: column(&rows, |row| Uuid(*row.event.id.as_bytes())),
@@ -224,6 +221,10 @@ impl Task for Columns<'_> {
             .await?;
         Ok(written)
     }
+}
+
+fn column<'a, T>(rows: &[&'a Row], value: impl Fn(&'a Row) -> T) -> Vec<T> {
+    rows.iter().map(|row| value(row)).collect()
 }
 
 /// Ids as `ANY` takes them.

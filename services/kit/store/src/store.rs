@@ -18,7 +18,7 @@ mod embedded {
 
 /// Longest wait between two tries to reach the server.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// The advisory lock of migrations: the first 8 bytes of "tgmesh_m".
+/// The advisory lock of migrations: the bytes of `tgmesh_m`.
 const MIGRATION_LOCK: i64 = i64::from_be_bytes(*b"tgmesh_m");
 /// The advisory lock of new partitions.
 pub(crate) const PARTITION_LOCK: i64 = i64::from_be_bytes(*b"tgmesh_p");

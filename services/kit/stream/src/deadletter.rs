@@ -29,8 +29,8 @@ pub const ORIGINAL_ID: &str = "Tgmesh-Deadletter-Msg-Id";
 /// Set when the payload had to be cut to fit beside these headers: its full length in bytes.
 pub const CUT: &str = "Tgmesh-Deadletter-Cut";
 
-/// Longest reason, in characters.
-const MAX_REASON: usize = 500;
+/// Longest reason, in characters; what is longer is cut.
+pub const MAX_REASON_CHARS: usize = 500;
 /// Most headers that are copied from the original, and the longest of them in bytes.
 const MAX_HEADERS: usize = 32;
 const MAX_HEADER_BYTES: usize = 1024;
@@ -112,7 +112,7 @@ fn head(stream: &str, consumer: &str, delivery: &Delivery, reason: &str) -> Head
 /// One line without control characters, at most [`MAX_REASON`] characters.
 fn printable(text: &str) -> String {
     text.chars()
-        .take(MAX_REASON)
+        .take(MAX_REASON_CHARS)
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()
 }

@@ -1,7 +1,7 @@
 //! The connection to NATS: made with patience, kept by the client, watched by everyone.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_nats::jetstream;
@@ -51,6 +51,8 @@ struct Signals {
     /// Number of times the client dropped messages because a reader was too slow.
     slow: watch::Sender<u64>,
     slow_total: AtomicU64,
+    /// Connections that were told by an event since the last look.
+    events: AtomicU64,
 }
 
 impl Mesh {
@@ -64,6 +66,7 @@ impl Mesh {
             connects: watch::channel(0).0,
             slow: watch::channel(0).0,
             slow_total: AtomicU64::new(0),
+            events: AtomicU64::new(0),
         });
         let addresses: Vec<_> = config.servers.iter().map(crate::settings::ServerUrl::address).collect();
         let mut wait = Duration::from_millis(100);
@@ -83,6 +86,10 @@ impl Mesh {
                 }
             }
         };
+        // The first event is under way; whoever starts after this shall not take it for a reconnect.
+        let mut link = signals.link.subscribe();
+        let _ = tokio::time::timeout(Duration::from_secs(1), link.wait_for(|link| *link == Link::Up)).await;
+        tokio::spawn(reconcile(client.clone(), Arc::downgrade(&signals)));
         let jetstream = jetstream::ContextBuilder::new()
             .timeout(REQUEST_TIMEOUT)
             .build(client.clone());
@@ -176,9 +183,31 @@ fn reconnect_delay(attempts: usize) -> Duration {
     most.mul_f64(rand::random_range(0.5..=1.0))
 }
 
+/// The client drops events when too many come at once, as when a reader is far too slow. The link
+/// must not stay wrong for that.
+async fn reconcile(client: async_nats::Client, signals: Weak<Signals>) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    let mut connects = client.statistics().connects.load(Ordering::Relaxed);
+    loop {
+        ticks.tick().await;
+        let Some(signals) = signals.upgrade() else { return };
+        let up = client.connection_state() == async_nats::connection::State::Connected;
+        let now = client.statistics().connects.load(Ordering::Relaxed);
+        let missed = now != connects && signals.events.swap(0, Ordering::Relaxed) == 0;
+        connects = now;
+        match (up, *signals.link.borrow()) {
+            (true, Link::Down) => on_event(&signals, &Event::Connected),
+            (false, Link::Up) => on_event(&signals, &Event::Disconnected),
+            (true, Link::Up) if missed => on_event(&signals, &Event::Connected),
+            _ => {}
+        }
+    }
+}
+
 fn on_event(signals: &Signals, event: &Event) {
     match event {
         Event::Connected => {
+            signals.events.fetch_add(1, Ordering::Relaxed);
             signals.link.send_replace(Link::Up);
             signals.connects.send_modify(|n| *n += 1);
             tracing::info!(connects = *signals.connects.borrow(), "connected to NATS");

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, IntoConsumerConfig, pull};
+use async_nats::jetstream::consumer::{self, AckPolicy, DeliverPolicy, IntoConsumerConfig, pull};
 use async_nats::jetstream::response::Response;
 use serde_json::json;
 
@@ -14,7 +14,7 @@ use crate::state::{self, State, StreamError, stream_state};
 use crate::topology;
 
 /// The server drops the consumer of a reader that is gone after this time.
-const INACTIVE: Duration = Duration::from_secs(60);
+const INACTIVE: Duration = Duration::from_mins(1);
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
@@ -130,6 +130,16 @@ impl Ordered {
                     self.reader = None;
                 }
             }
+        }
+    }
+
+    /// Whether nothing that matches is left to come, by the server's word.
+    pub(crate) async fn is_drained(&self) -> bool {
+        let Some(reader) = &self.reader else { return false };
+        let path = format!("CONSUMER.INFO.{}.{}", self.stream, reader.name);
+        match state::ask::<consumer::Info>(&self.mesh, &path).await {
+            Ok(Response::Ok(info)) => info.num_pending == 0 && info.delivered.consumer_sequence == reader.consumer_seq,
+            _ => false,
         }
     }
 

@@ -315,8 +315,8 @@ impl Pipe {
                     }
                 }
                 _ = ticks.tick() => self.on_tick().await,
-                taken = self.queue.recv_many(&mut batch, 64), if open => {
-                    open = taken > 0;
+                received = self.queue.recv_many(&mut batch, 64), if open => {
+                    open = received > 0;
                     for item in batch.drain(..) {
                         let token = self.next_token;
                         self.next_token += 1;

@@ -1,5 +1,7 @@
 //! Reading a range of a stream again, for resume and replay.
 
+use std::time::Duration;
+
 use crate::delivery::Delivery;
 use crate::mesh::Mesh;
 use crate::ordered::Ordered;
@@ -8,6 +10,10 @@ use crate::state::{State, StreamError, stream_state};
 /// Messages under way to a window: enough to keep the wire busy, little enough that a replay
 /// leaves room for live readers.
 const PREFETCH: usize = 512;
+
+/// When nothing came for this time, the rest of the range may be gone: limits discard while a
+/// window is read.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// A bounded range of a stream. Ends by itself.
 pub struct Window {
@@ -54,7 +60,17 @@ impl Window {
             self.ordered.close().await;
             return Ok(None);
         }
-        let delivery = self.ordered.next().await.inspect_err(|_| self.ended = true)?;
+        let delivery = loop {
+            match tokio::time::timeout(QUIET, self.ordered.next()).await {
+                Ok(next) => break next.inspect_err(|_| self.ended = true)?,
+                Err(_) if self.ordered.is_drained().await => {
+                    self.ended = true;
+                    self.ordered.close().await;
+                    return Ok(None);
+                }
+                Err(_) => {}
+            }
+        };
         self.ended = delivery.pending == 0 || delivery.seq >= self.to;
         if delivery.seq > self.to {
             self.ordered.close().await;

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tgmesh_proto::codec;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::{Consumer, Counts, DEAD_AT, Handler, Outcome, PROGRESS_EVERY};
-use crate::deadletter;
+use crate::deadletter::{self, MAX_REASON_CHARS};
 use crate::delivery::Delivery;
 use crate::mesh::Mesh;
 
@@ -85,7 +86,9 @@ impl<H: Handler> Work<H> {
                         wait = wait.max(after);
                         again.push(message);
                     }
-                    Outcome::Reject { reason } => {
+                    Outcome::Reject { mut reason } => {
+                        // It may quote bytes from outside.
+                        codec::truncate(&mut reason, MAX_REASON_CHARS);
                         letters.push(message);
                         reasons.push(reason);
                     }

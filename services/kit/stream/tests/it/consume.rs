@@ -56,9 +56,9 @@ impl Handler for Recorder {
         let mut outcomes = Vec::new();
         for &n in &numbers {
             let mut tries = self.tries.lock().unwrap();
-            let tried = tries.entry(n).or_default();
-            *tried += 1;
-            let outcome = (self.answer)(n, *tried);
+            let count = tries.entry(n).or_default();
+            *count += 1;
+            let outcome = (self.answer)(n, *count);
             if outcome == Outcome::Done {
                 self.done.lock().unwrap().insert(n);
             }
@@ -138,7 +138,7 @@ async fn every_message_is_handled_once_and_acked() {
         (1500, 1500, 0, 0)
     );
     assert_eq!(unacked(&server).await, (0, 0));
-    let batches = handler.batches.lock().unwrap();
+    let batches = handler.batches.lock().unwrap().clone();
     assert!(batches.iter().all(|batch| batch.len() <= 100));
     assert!(
         batches.iter().any(|batch| batch.len() == 100),
@@ -284,7 +284,7 @@ async fn from_its_10th_delivery_a_message_is_alone() {
     let running = run(&mesh, &handler);
     eventually(LONG, "all handled", async || handler.done() == 20).await;
     running.stop().await;
-    let batches = handler.batches.lock().unwrap();
+    let batches = handler.batches.lock().unwrap().clone();
     for batch in batches.iter().filter(|batch| batch.iter().any(|n| *n < 3)) {
         assert_eq!(batch.len(), 1, "{batches:?}");
     }
@@ -365,7 +365,7 @@ async fn a_stop_finishes_what_is_in_flight() {
 async fn a_stop_hands_back_what_cannot_be_finished() {
     let (server, mesh) = start().await;
     fill(&mesh, 0..20).await;
-    let sick = Recorder::new(|_, _| Outcome::RetryAfter(Duration::from_secs(60)));
+    let sick = Recorder::new(|_, _| Outcome::RetryAfter(Duration::from_mins(1)));
     let running = run(&mesh, &sick);
     eventually(LONG, "it was tried", async || sick.tries(19) == 1).await;
     let counts = running.stop().await;

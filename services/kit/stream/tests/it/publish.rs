@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use async_nats::jetstream::stream::DiscardPolicy;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tgmesh_stream::publish::{Limits, Outgoing, PublishError, Publisher, Stored};
@@ -122,6 +123,33 @@ async fn a_missing_stream_holds_messages_until_it_is_there() {
     eventually(LONG, "it is tried again", async || publisher.counts().retries > 2).await;
     assert_eq!(publisher.counts().acked, 0);
     apply(&mesh, &desired(&config(&server))).await.unwrap();
+    for (n, receipt) in receipts.into_iter().enumerate() {
+        let stored = tokio::time::timeout(LONG, receipt).await.unwrap().unwrap();
+        assert_eq!(stored.seq, n as u64 + 1, "in the order of the calls");
+    }
+}
+
+#[tokio::test]
+async fn a_full_stream_holds_messages_until_there_is_room() {
+    let (server, mesh) = start().await;
+    let witness = witness(&server).await;
+    let mut config = witness
+        .get_stream("DETECTIONS")
+        .await
+        .unwrap()
+        .cached_info()
+        .config
+        .clone();
+    (config.max_messages, config.discard) = (100, DiscardPolicy::New);
+    witness.update_stream(config).await.unwrap();
+    let publisher = Publisher::new(&mesh, Limits::default());
+    let mut receipts = Vec::new();
+    for n in 0..150 {
+        receipts.push(publisher.publish(outgoing(n)).await);
+    }
+    eventually(LONG, "it is tried again", async || publisher.counts().retries > 2).await;
+    assert_eq!((publisher.counts().acked, publisher.counts().failures), (100, 0));
+    witness.get_stream("DETECTIONS").await.unwrap().purge().await.unwrap();
     for (n, receipt) in receipts.into_iter().enumerate() {
         let stored = tokio::time::timeout(LONG, receipt).await.unwrap().unwrap();
         assert_eq!(stored.seq, n as u64 + 1, "in the order of the calls");

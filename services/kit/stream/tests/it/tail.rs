@@ -180,6 +180,26 @@ async fn a_window_ends_by_itself() {
 }
 
 #[tokio::test]
+async fn a_window_ends_though_the_rest_of_it_is_discarded() {
+    let (server, mesh) = start().await;
+    fill(&mesh, 0..3000).await;
+    let mut window = window::read(&mesh, "DETECTIONS", 1, None, &[]).await.unwrap();
+    assert_eq!(number(&window.next().await.unwrap().unwrap().payload), 0);
+    let stream = witness(&server).await.get_stream("DETECTIONS").await.unwrap();
+    stream.purge().await.unwrap();
+    let mut read = 1;
+    while tokio::time::timeout(LONG, window.next())
+        .await
+        .expect("it ends")
+        .unwrap()
+        .is_some()
+    {
+        read += 1;
+    }
+    assert!(read < 3000, "the purge fell into the reading");
+}
+
+#[tokio::test]
 async fn a_missing_stream_is_an_error() {
     let (_server, mesh) = bare().await;
     let tail = Tail::open(&mesh, "DETECTIONS", Start::New, None).await;

@@ -103,7 +103,7 @@ async fn what_an_operator_set_stays() {
         .cached_info()
         .config
         .clone();
-    theirs.max_age = std::time::Duration::from_secs(3600);
+    theirs.max_age = std::time::Duration::from_hours(1);
     theirs.description = Some("ours".to_owned());
     theirs.subjects.push("other.>".to_owned());
     witness.update_stream(theirs).await.unwrap();
