@@ -38,6 +38,10 @@ build: dashboard/dist/index.html ## the dashboard, then every binary with it ins
 lint: tools dashboard/node_modules/.tgmesh-stamp ## format, clippy, rustdoc, dependencies, types
 	@$(BOOTSTRAP)/lint.sh
 
+generate: dashboard/node_modules/.tgmesh-stamp ## schemas, golden vectors and the dashboard's types, from the Rust types
+	TGMESH_REGENERATE=1 $(CARGO) test --release --locked -p tgmesh-proto --test it generated
+	cd dashboard && npm run --silent generate
+
 fmt: ## format the Rust sources
 	$(CARGO) fmt --all
 
@@ -55,4 +59,4 @@ dashboard/node_modules/.tgmesh-stamp: dashboard/package-lock.json
 dashboard/dist/index.html: dashboard/node_modules/.tgmesh-stamp $(DASHBOARD_SOURCES)
 	@$(BOOTSTRAP)/dashboard.sh build
 
-.PHONY: help run test soak bench build lint fmt tools clean
+.PHONY: help run test soak bench build lint generate fmt tools clean

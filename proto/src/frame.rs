@@ -49,7 +49,8 @@ pub enum ClientFrame {
     Rendered {
         /// Sequence of the detection.
         seq: u64,
-        /// When, milliseconds since the epoch on the client's clock.
+        /// When, milliseconds since the epoch: the client's clock, corrected by the offset that
+        /// `pong` tells where the client knows it.
         at_ms: f64,
     },
     /// Asks for `pong`.

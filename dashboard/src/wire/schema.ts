@@ -49,7 +49,8 @@ export type ClientFrame =
   }
   /** An event was painted: closes its trace. */
   | {
-    /** When, milliseconds since the epoch on the client's clock. */
+    /** When, milliseconds since the epoch: the client's clock, corrected by the offset that
+     * `pong` tells where the client knows it. */
     at_ms: number
     /** Sequence of the detection. */
     seq: number
