@@ -72,7 +72,6 @@ pub enum Telegram {
 
 /// A running mesh. Dropping it ends every part at once; [`Mesh::stop`] does so in order.
 pub struct Mesh {
-    folder: Folder,
     options: Options,
     gateway: SocketAddr,
     /// Admin ports, fixed so that a part comes back to its own.
@@ -85,6 +84,8 @@ pub struct Mesh {
     /// Parts that were ended on purpose: supervision leaves them alone.
     ended: Vec<Part>,
     http: reqwest::Client,
+    /// Last: it is held until every part has ended.
+    folder: Folder,
 }
 
 impl Mesh {
@@ -235,6 +236,13 @@ impl Mesh {
     /// # Errors
     /// When it does not get ready.
     pub async fn start_again(&mut self, part: Part) -> Result<()> {
+        self.launch_again(part).await?;
+        self.ready(&[part]).await
+    }
+
+    /// As [`Mesh::start_again`], without waiting for a service to be ready: it may need a part that
+    /// is away as well.
+    async fn launch_again(&mut self, part: Part) -> Result<()> {
         self.ended.retain(|other| *other != part);
         match part {
             Part::Nats => self.nats.as_mut().context("not its own")?.start_again().await,
@@ -242,12 +250,11 @@ impl Mesh {
             _ => {
                 let process = self.spawn(part)?;
                 self.services.insert(part, process);
-                self.ready(&[part]).await?;
                 if part == Part::Simulator {
-                    self.play().await
-                } else {
-                    Ok(())
+                    self.ready(&[part]).await?;
+                    self.play().await?;
                 }
+                Ok(())
             }
         }
     }

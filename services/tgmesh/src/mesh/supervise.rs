@@ -59,14 +59,14 @@ impl Mesh {
                 () = wake => {}
             }
             let Some((part, _)) = next else { continue };
-            let result = self.start_again(part).await;
+            let result = self.launch_again(part).await;
             if let Some(patient) = patients.get_mut(&part) {
                 patient.pause = (patient.pause * 2).min(LONGEST_PAUSE);
                 patient.started = Instant::now();
                 patient.due = patient.started;
             }
             match result {
-                Ok(()) => say(&format!("the {part} is back")),
+                Ok(()) => say(&format!("started the {part} again")),
                 Err(error) => say(&format!("couldn't start the {part} again: {error:#}")),
             }
         }

@@ -62,7 +62,7 @@ async fn starts_shows_stops_and_starts_again() {
     let (archiver, _) = children.iter().find(|(_, name)| name == "tgmesh-archiver").unwrap();
     kill(*archiver).await;
     eventually(LIMIT, "the archiver is back", || async {
-        up.process.log_tail().contains("the archiver is back")
+        up.process.log_tail().contains("started the archiver again")
     })
     .await;
     let some = rows(&state).await;
