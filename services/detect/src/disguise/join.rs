@@ -8,12 +8,13 @@
 
 mod group;
 mod parts;
+mod ton;
 
 use std::ops::Range;
 
 use crate::{
     Family,
-    families::{self, Proof, Seen, evm, ton, tron},
+    families::{self, Proof, Seen, evm, tron},
     scan::Run,
 };
 
@@ -102,7 +103,7 @@ impl<'a> Atoms<'a> {
                 [b'0', b'x' | b'X'] => self.evm(first, &mut proven),
                 [b'O' | b'o', b'x' | b'X'] => self.letter_for_digit(first, &mut proven),
                 [b'T', b'A'..=b'Z' | b'1'..=b'9'] => self.tron(first, &mut proven),
-                [b'E' | b'U' | b'k' | b'0', b'Q' | b'f'] => self.ton(first, &mut proven),
+                [b'E' | b'U' | b'k' | b'0', b'Q' | b'f'] => ton::join(self, first, &mut proven),
                 _ => {}
             }
             self.bare_hex(first, &mut proven);
@@ -200,124 +201,6 @@ impl<'a> Atoms<'a> {
             });
         }
     }
-
-    /// TON addresses contain the dashes and underlines that others put between pieces. All readings
-    /// are tried: those that touch a piece belong to it, all do, or none does.
-    fn ton(&self, first: usize, found: &mut dyn FnMut(Joined)) {
-        let mut last = String::new();
-        for joiners in [touching as fn(&str, &mut String), every, none] {
-            let Some((word, span, steps)) = self.collect_ton(first, joiners) else {
-                continue;
-            };
-            if steps.is_empty() {
-                // In one piece, and its dashes are its own.
-                return;
-            }
-            if word == last {
-                continue;
-            }
-            if let Some(address) = ton::canonical(&word) {
-                let seen = Seen {
-                    span,
-                    families: &[Family::Ton],
-                    address,
-                    coin_type: None,
-                    proof: Proof::Crc16,
-                };
-                found(Joined {
-                    seen,
-                    steps,
-                    needs_label: false,
-                });
-                return;
-            }
-            last = word;
-        }
-    }
-
-    fn collect_ton(
-        &self,
-        first: usize,
-        joiners: fn(&str, &mut String),
-    ) -> Option<(String, Range<usize>, Vec<&'static str>)> {
-        const LENGTH: usize = 48;
-        let mut word = String::with_capacity(LENGTH);
-        let mut steps = Vec::new();
-        for (index, atom) in self.atoms.iter().enumerate().skip(first) {
-            word.push_str(self.piece(index));
-            let mut end = atom.range.end;
-            if word.len() < LENGTH {
-                let next = self
-                    .atoms
-                    .get(index + 1)
-                    .map_or(self.text.len(), |next| next.range.start);
-                let between = &self.text[atom.range.end..next];
-                joiners(between, &mut word);
-                if word.len() >= LENGTH {
-                    // The last characters of an address may be dashes too.
-                    let last = between.rfind(['-', '_']).map_or(0, |at| at + 1);
-                    end = atom.range.end + last;
-                    word.truncate(LENGTH);
-                }
-                if word.len() < LENGTH {
-                    match atom.gap {
-                        _ if !between.is_empty() && between.bytes().all(is_joiner) && word.ends_with(between) => {}
-                        Gap::Soft(step) if !steps.contains(&step) => steps.push(step),
-                        Gap::Soft(_) => {}
-                        Gap::Hard => return None,
-                    }
-                    continue;
-                }
-            }
-            return (word.len() == LENGTH).then(|| (word, self.atoms[first].range.start..end, steps));
-        }
-        None
-    }
-}
-
-fn is_joiner(byte: u8) -> bool {
-    matches!(byte, b'-' | b'_')
-}
-
-/// Adds the dashes and underlines of a gap that touch the pieces on either side.
-fn touching(between: &str, word: &mut String) {
-    let lead = between.bytes().take_while(|&b| is_joiner(b)).count();
-    let tail = between.bytes().rev().take_while(|&b| is_joiner(b)).count();
-    word.push_str(&between[..lead]);
-    if lead < between.len() {
-        word.push_str(&between[between.len() - tail..]);
-    }
-}
-
-/// Adds every dash and underline of a gap.
-fn every(between: &str, word: &mut String) {
-    word.extend(between.chars().take(WIDEST_GAP).filter(|c| matches!(c, '-' | '_')));
-}
-
-fn none(_: &str, _: &mut String) {}
-
-/// Whether a place in a text is part of what has the shape of a TON address, so that its pieces are
-/// none of another family.
-fn is_ton_like(text: &str, span: &Range<usize>) -> bool {
-    let belongs = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
-    let lead = text.as_bytes()[..span.start]
-        .iter()
-        .rev()
-        .take(48)
-        .take_while(|b| belongs(b))
-        .count();
-    let tail = text.as_bytes()[span.end..]
-        .iter()
-        .take(48)
-        .take_while(|b| belongs(b))
-        .count();
-    let text = &text[span.start - lead..span.end + tail];
-    let mut characters = text.chars().filter(|c| !c.is_whitespace());
-    let begins =
-        matches!(characters.next(), Some('E' | 'U' | 'k' | '0')) && matches!(characters.next(), Some('Q' | 'f'));
-    begins
-        && characters.clone().count() == 46
-        && characters.all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '/'))
 }
 
 fn offer_evm(digits: &str, span: &Range<usize>, steps: Vec<&'static str>, bare: bool, found: &mut dyn FnMut(Joined)) {

@@ -6,7 +6,7 @@
 
 use std::{cmp::Reverse, ops::Range};
 
-use super::{Atoms, Gap, Joined, is_ton_like, whole};
+use super::{Atoms, Gap, Joined, ton::is_ton_like, whole};
 use crate::{
     Family,
     families::{Proof, Seen, solana},
