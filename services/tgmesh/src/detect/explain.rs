@@ -30,7 +30,7 @@ pub(super) fn write(out: &mut impl Write, id: &Value, text: &str, finds: &[Find]
         writeln!(out, "  {}{coin_type}", find.address)?;
         writeln!(
             out,
-            "    {} on {}, {}, found {}, {:.0} % sure",
+            "    {} on {}, {}, found {}, {:.1} % sure",
             find.family,
             find.chain.unwrap_or("an unknown chain"),
             find.role,
