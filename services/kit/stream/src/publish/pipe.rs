@@ -1,0 +1,283 @@
+//! The task that owns what is under way.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::publish::PublishAck;
+use async_nats::jetstream::response::Response;
+use async_nats::{HeaderMap, HeaderValue, StatusCode, Subject};
+use futures_util::StreamExt;
+use tgmesh_proto::{SCHEMA_VERSION, headers};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use super::{Outgoing, PublishError, Stored, Tally};
+use crate::mesh::{Link, Mesh};
+
+/// An ack that takes longer is lost, or the stream has no leader.
+const ACK_TIMEOUT: Duration = Duration::from_secs(5);
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// A message that is under way.
+pub(super) struct Item {
+    pub(super) message: Outgoing,
+    pub(super) result: oneshot::Sender<Result<Stored, PublishError>>,
+    /// When it was last handed to the client; nothing before the first time.
+    pub(super) sent: Option<Instant>,
+    pub(super) _permits: (OwnedSemaphorePermit, OwnedSemaphorePermit),
+}
+
+/// How the stream is doing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Every message is sent as it comes.
+    Flowing,
+    /// The stream refused or did not answer: the oldest message is tried at this time.
+    Probing { at: Instant },
+    /// No connection: nothing is sent.
+    Down,
+}
+
+pub(super) struct Pipe {
+    client: async_nats::Client,
+    inbox: String,
+    queue: mpsc::UnboundedReceiver<Item>,
+    tally: Arc<Tally>,
+    link: watch::Receiver<Link>,
+    connects: watch::Receiver<u64>,
+    /// What has no ack, by token; tokens rise in the order of the calls.
+    pending: BTreeMap<u64, Item>,
+    next_token: u64,
+    mode: Mode,
+    pause: Duration,
+}
+
+impl Pipe {
+    pub(super) fn new(mesh: &Mesh, queue: mpsc::UnboundedReceiver<Item>, tally: Arc<Tally>) -> Self {
+        let client = mesh.client().clone();
+        let mut link = mesh.link();
+        let mut connects = mesh.connects();
+        connects.mark_unchanged();
+        let mode = if *link.borrow_and_update() == Link::Up {
+            Mode::Flowing
+        } else {
+            Mode::Down
+        };
+        Self {
+            inbox: client.new_inbox(),
+            client,
+            queue,
+            tally,
+            link,
+            connects,
+            pending: BTreeMap::new(),
+            next_token: 0,
+            mode,
+            pause: FIRST_PAUSE,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        let acks = loop {
+            match self.client.subscribe(format!("{}.*", self.inbox)).await {
+                Ok(acks) => break acks,
+                // The client is closed for good only when the process ends.
+                Err(error) => {
+                    tracing::error!(%error, "couldn't subscribe for acks");
+                    tokio::time::sleep(LONGEST_PAUSE).await;
+                }
+            }
+        };
+        let mut acks = acks.ready_chunks(256);
+        let mut ticks = tokio::time::interval(Duration::from_millis(100));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let mut open = true;
+        let mut batch = Vec::with_capacity(64);
+        while open || !self.pending.is_empty() {
+            tokio::select! {
+                biased;
+                Some(acks) = acks.next() => {
+                    for ack in acks {
+                        self.on_ack(ack).await;
+                    }
+                }
+                Ok(()) = self.connects.changed() => self.resend_all("reconnected").await,
+                Ok(()) = self.link.changed() => {
+                    if *self.link.borrow_and_update() == Link::Down {
+                        self.mode = Mode::Down;
+                    } else if self.mode == Mode::Down {
+                        self.resend_all("reconnected").await;
+                    }
+                }
+                _ = ticks.tick() => self.on_tick().await,
+                received = self.queue.recv_many(&mut batch, 64), if open => {
+                    open = received > 0;
+                    for item in batch.drain(..) {
+                        let token = self.next_token;
+                        self.next_token += 1;
+                        self.pending.insert(token, item);
+                        if self.mode == Mode::Flowing {
+                            self.send(token).await;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    async fn send(&mut self, token: u64) {
+        let Some(item) = self.pending.get_mut(&token) else {
+            return;
+        };
+        if item.sent.replace(Instant::now()).is_some() {
+            self.tally.retries.fetch_add(1, Ordering::Relaxed);
+        }
+        let message = &item.message;
+        let sent = self
+            .client
+            .publish_with_reply_and_headers(
+                Subject::from(message.subject.as_str()),
+                Subject::from(format!("{}.{token}", self.inbox)),
+                head(message),
+                message.payload.clone(),
+            )
+            .await;
+        if let Err(error) = sent {
+            use async_nats::client::PublishErrorKind as Kind;
+            match error.kind() {
+                Kind::MaxPayloadExceeded | Kind::InvalidSubject => self.fail(token, error.to_string()),
+                Kind::Send => self.probe("the client is closed"),
+            }
+        }
+    }
+
+    async fn on_ack(&mut self, ack: async_nats::Message) {
+        let token = ack
+            .subject
+            .rsplit('.')
+            .next()
+            .and_then(|token| token.parse::<u64>().ok());
+        // An ack without a message is the second of one that was sent twice.
+        let Some(token) = token.filter(|token| self.pending.contains_key(token)) else {
+            return;
+        };
+        if ack.status == Some(StatusCode::NO_RESPONDERS) {
+            return self.probe("no stream takes the subject");
+        }
+        match serde_json::from_slice::<Response<PublishAck>>(&ack.payload) {
+            Ok(Response::Ok(ack)) => {
+                self.tally.acked.fetch_add(1, Ordering::Relaxed);
+                if ack.duplicate {
+                    self.tally.duplicates.fetch_add(1, Ordering::Relaxed);
+                }
+                if let Some(item) = self.pending.remove(&token) {
+                    let _ = item.result.send(Ok(Stored {
+                        seq: ack.sequence,
+                        duplicate: ack.duplicate,
+                    }));
+                }
+                if matches!(self.mode, Mode::Probing { .. }) {
+                    self.resend_all("the stream takes messages again").await;
+                }
+            }
+            Ok(Response::Err { error }) if is_permanent(error.error_code()) => self.fail(token, error.to_string()),
+            Ok(Response::Err { error }) => {
+                tracing::debug!(%error, "the stream refused a message for now");
+                self.probe("the stream refuses messages");
+            }
+            Err(error) => {
+                tracing::debug!(%error, "an ack could not be read");
+                self.probe("the stream answers with something else than an ack");
+            }
+        }
+    }
+
+    async fn on_tick(&mut self) {
+        let Some((&oldest, item)) = self.pending.first_key_value() else {
+            return;
+        };
+        match self.mode {
+            Mode::Down => {}
+            Mode::Flowing => {
+                if item.sent.is_some_and(|sent| sent.elapsed() > ACK_TIMEOUT) {
+                    self.probe("no ack came in time");
+                }
+            }
+            Mode::Probing { at } => {
+                if Instant::now() >= at {
+                    self.mode = Mode::Probing {
+                        at: Instant::now() + self.pause,
+                    };
+                    self.send(oldest).await;
+                }
+            }
+        }
+    }
+
+    /// Goes on with the oldest message alone.
+    fn probe(&mut self, why: &'static str) {
+        match self.mode {
+            Mode::Down => {}
+            // Refusals of what was sent before the first one tell nothing new; a refused probe does.
+            Mode::Probing { .. } => self.pause = (self.pause * 2).min(LONGEST_PAUSE),
+            Mode::Flowing => {
+                tracing::warn!(
+                    why,
+                    in_flight = self.pending.len(),
+                    "publishing is held up, trying again"
+                );
+                self.pause = FIRST_PAUSE;
+                self.mode = Mode::Probing {
+                    at: Instant::now() + self.pause,
+                };
+            }
+        }
+    }
+
+    async fn resend_all(&mut self, why: &'static str) {
+        self.mode = Mode::Flowing;
+        self.pause = FIRST_PAUSE;
+        if self.pending.is_empty() {
+            return;
+        }
+        tracing::info!(why, messages = self.pending.len(), "publishing again what has no ack");
+        let tokens: Vec<u64> = self.pending.keys().copied().collect();
+        for token in tokens {
+            if self.mode == Mode::Flowing {
+                self.send(token).await;
+            }
+        }
+    }
+
+    fn fail(&mut self, token: u64, why: String) {
+        if let Some(item) = self.pending.remove(&token) {
+            self.tally.failures.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(subject = item.message.subject, id = %item.message.id, why, "a message was refused and is lost");
+            let _ = item.result.send(Err(PublishError::Refused(why)));
+        }
+    }
+}
+
+/// The headers of the contract.
+pub(super) fn head(message: &Outgoing) -> HeaderMap {
+    let mut head = HeaderMap::new();
+    head.insert(headers::MSG_ID, message.id.to_string().as_str());
+    head.insert(headers::TRACEPARENT, message.traceparent.as_str());
+    // The mesh has no vendor state of its own; the header is there for those who add theirs.
+    head.insert(headers::TRACESTATE, HeaderValue::new());
+    head.insert(headers::SCHEMA, SCHEMA_VERSION);
+    head.insert(headers::CONTENT_TYPE, headers::CONTENT_TYPE_MSGPACK);
+    head
+}
+
+/// Refusals that have to do with this message alone.
+fn is_permanent(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM | ErrorCode::STREAM_HEADER_EXCEEDS_MAXIMUM
+    )
+}
