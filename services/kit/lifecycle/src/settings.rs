@@ -27,6 +27,7 @@ pub trait Settings: clap::Parser {
 
 /// Settings that every service has.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Process")]
 pub struct CommonArgs {
     /// Name of this process in metrics, traces and events [default: host name and process id]
     #[arg(long, env = "INSTANCE", value_name = "NAME")]
