@@ -5,10 +5,10 @@
 //! the parent process however that ends: a small shell process holds the lifeline, a pipe that
 //! closes when the parent dies.
 
-use std::ffi::{OsStr, OsString};
-use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Seek as _, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt as _;
+mod log;
+mod spec;
+
+use std::ffi::OsStr;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -19,155 +19,13 @@ use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, WaitId, WaitIdOptions};
 use tokio::sync::watch;
 
+pub use spec::{Signal, Spec};
+
 use crate::lifeline;
 use crate::scratch::Scratch;
 
 /// How long a dropped child may take to end by its farewell signal before it is killed.
 const DROP_GRACE: Duration = Duration::from_secs(5);
-/// How much of a log [`Process::log_tail`] gives.
-const TAIL_BYTES: u64 = 16 * 1024;
-/// A log that is larger when its process starts is set aside as `<name>.1`.
-const LOG_LIMIT: u64 = 8 * 1024 * 1024;
-
-/// The signals that a test or a supervisor sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
-    /// SIGTERM: stop in order.
-    Term,
-    /// SIGINT; Postgres's fast shutdown.
-    Int,
-    /// SIGQUIT; Postgres's immediate shutdown.
-    Quit,
-    /// SIGKILL.
-    Kill,
-    /// SIGSTOP: it freezes.
-    Stop,
-    /// SIGCONT: it goes on.
-    Cont,
-}
-
-impl Signal {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Term => "TERM",
-            Self::Int => "INT",
-            Self::Quit => "QUIT",
-            Self::Kill => "KILL",
-            Self::Stop => "STOP",
-            Self::Cont => "CONT",
-        }
-    }
-
-    fn number(self) -> rustix::process::Signal {
-        match self {
-            Self::Term => rustix::process::Signal::TERM,
-            Self::Int => rustix::process::Signal::INT,
-            Self::Quit => rustix::process::Signal::QUIT,
-            Self::Kill => rustix::process::Signal::KILL,
-            Self::Stop => rustix::process::Signal::STOP,
-            Self::Cont => rustix::process::Signal::CONT,
-        }
-    }
-}
-
-/// What to start. The environment is the parent's with [`Spec::env`] on top.
-#[derive(Clone)]
-pub struct Spec {
-    program: PathBuf,
-    args: Vec<OsString>,
-    env: Vec<(OsString, Option<OsString>)>,
-    dir: Option<PathBuf>,
-    log: Option<PathBuf>,
-    user: Option<(u32, u32)>,
-    farewell: Signal,
-    dropped_with: Signal,
-}
-
-impl Spec {
-    /// A program without arguments.
-    pub fn new(program: impl Into<PathBuf>) -> Self {
-        Self {
-            program: program.into(),
-            args: Vec::new(),
-            env: Vec::new(),
-            dir: None,
-            log: None,
-            user: None,
-            farewell: Signal::Term,
-            dropped_with: Signal::Kill,
-        }
-    }
-
-    /// Adds an argument.
-    #[must_use]
-    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
-        self.args.push(arg.as_ref().to_owned());
-        self
-    }
-
-    /// Adds arguments.
-    #[must_use]
-    pub fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
-        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
-        self
-    }
-
-    /// Sets a variable.
-    #[must_use]
-    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
-        self.env
-            .push((name.as_ref().to_owned(), Some(value.as_ref().to_owned())));
-        self
-    }
-
-    /// Sets variables.
-    #[must_use]
-    pub fn envs<N: AsRef<OsStr>, V: AsRef<OsStr>>(self, all: impl IntoIterator<Item = (N, V)>) -> Self {
-        all.into_iter().fold(self, |spec, (name, value)| spec.env(name, value))
-    }
-
-    /// Takes an inherited variable away.
-    #[must_use]
-    pub fn env_remove(mut self, name: impl AsRef<OsStr>) -> Self {
-        self.env.push((name.as_ref().to_owned(), None));
-        self
-    }
-
-    /// Starts it in this folder.
-    #[must_use]
-    pub fn current_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.dir = Some(dir.into());
-        self
-    }
-
-    /// Appends what it prints to this file (mode 0600); without one, to a temporary file.
-    #[must_use]
-    pub fn log(mut self, path: impl Into<PathBuf>) -> Self {
-        self.log = Some(path.into());
-        self
-    }
-
-    /// Runs it under this user and group; for a parent that is root.
-    #[must_use]
-    pub fn user(mut self, uid: u32, gid: u32) -> Self {
-        self.user = Some((uid, gid));
-        self
-    }
-
-    /// How it is asked to stop in order, by [`Process::stop`] and by the lifeline (SIGTERM).
-    #[must_use]
-    pub fn farewell(mut self, signal: Signal) -> Self {
-        self.farewell = signal;
-        self
-    }
-
-    /// How it is ended when its [`Process`] is dropped (SIGKILL).
-    #[must_use]
-    pub fn dropped_with(mut self, signal: Signal) -> Self {
-        self.dropped_with = signal;
-        self
-    }
-}
 
 /// A child process. Dropping it ends it.
 pub struct Process {
@@ -204,7 +62,7 @@ impl Process {
             let scratch = Scratch::new()?;
             (scratch.path().join(format!("{name}.log")), Some(scratch))
         };
-        let output = open_log(&log)?;
+        let output = log::open(&log)?;
         let mut command = Command::new(&spec.program);
         command
             .args(&spec.args)
@@ -368,7 +226,7 @@ impl Process {
     /// The last 16 KiB of what it printed.
     #[must_use]
     pub fn log_tail(&self) -> String {
-        log_tail(&self.log)
+        log::tail(&self.log)
     }
 }
 
@@ -431,36 +289,6 @@ fn reap(mut child: Child, shared: &Shared) {
     lifeline::release(pid);
     shared.ended.notify_all();
     shared.watch.send_replace(Some(ended));
-}
-
-fn open_log(path: &Path) -> Result<File> {
-    if let Some(dir) = path.parent() {
-        std::fs::create_dir_all(dir).with_context(|| format!("couldn't make {}", dir.display()))?;
-    }
-    if path.metadata().is_ok_and(|meta| meta.len() > LOG_LIMIT) {
-        let mut aside = path.as_os_str().to_owned();
-        aside.push(".1");
-        std::fs::rename(path, aside).with_context(|| format!("couldn't set {} aside", path.display()))?;
-    }
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| format!("couldn't open {}", path.display()))
-}
-
-/// The last 16 KiB of a log; what cannot be read is empty.
-pub(crate) fn log_tail(path: &Path) -> String {
-    let read = || -> std::io::Result<Vec<u8>> {
-        let mut file = File::open(path)?;
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
-        let mut bytes = Vec::new();
-        file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
 }
 
 /// Whether a process with this id runs and has `word` among its arguments.
