@@ -128,14 +128,14 @@ impl Spec {
         self
     }
 
-    /// How it is asked to stop in order, by [`Process::stop`] and by the lifeline (SIGTERM).
+    /// How it is asked to stop in order, by [`super::Process::stop`] and by the lifeline (SIGTERM).
     #[must_use]
     pub fn farewell(mut self, signal: Signal) -> Self {
         self.farewell = signal;
         self
     }
 
-    /// How it is ended when its [`Process`] is dropped (SIGKILL).
+    /// How it is ended when its [`super::Process`] is dropped (SIGKILL).
     #[must_use]
     pub fn dropped_with(mut self, signal: Signal) -> Self {
         self.dropped_with = signal;
