@@ -32,10 +32,12 @@ impl Health {
         }
     }
 
-    /// Whether the process takes work: every part is up and no shutdown has begun.
+    /// Whether the process takes work: every part is up and no shutdown has begun. The admin port
+    /// answers before the service has named its parts, so without any it is not ready.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        !self.shutdown.soft().is_cancelled() && self.lock().values().all(Result::is_ok)
+        let parts = self.lock();
+        !self.shutdown.soft().is_cancelled() && !parts.is_empty() && parts.values().all(Result::is_ok)
     }
 
     /// The body of `/readyz`: `{"ready", "stopping", "parts": {"nats": "up", "postgres": "down: …"}}`.
@@ -93,6 +95,7 @@ mod tests {
     fn ready_when_all_parts_are_up_and_nothing_stops() {
         let shutdown = Shutdown::default();
         let health = Health::new(shutdown.clone());
+        assert!(!health.is_ready(), "the service has not named its parts yet");
         let (nats, postgres) = (health.part("nats"), health.part("postgres"));
         nats.up();
         assert!(!health.is_ready());
