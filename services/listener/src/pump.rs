@@ -82,6 +82,8 @@ struct AccountTrack {
     pace: Pace,
     /// The difference was too long and history is being read; the answer, to be applied then.
     too_long: Option<i32>,
+    /// The server does not know the place: its own is being asked for.
+    is_lost: bool,
 }
 
 /// A channel's sequence.
@@ -213,6 +215,7 @@ impl AccountTrack {
             sequence,
             pace: Pace::default(),
             too_long: None,
+            is_lost: false,
         }
     }
 }
@@ -249,3 +252,6 @@ impl Pace {
         self.not_before = None;
     }
 }
+
+#[cfg(test)]
+mod tests;

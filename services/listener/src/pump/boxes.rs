@@ -197,13 +197,13 @@ impl AccountBox {
 
     /// An account that is followed from here on.
     #[must_use]
-    pub fn begin(state: types::updates::State) -> Self {
+    pub fn begin(state: types::updates::State, last_id: i32) -> Self {
         let pts = state.pts;
         let mut boxes = MessageBoxes::new();
         boxes.set_state(state);
         Self {
             boxes,
-            ids: Ids::new(0, pts),
+            ids: Ids::new(last_id, pts),
         }
     }
 
@@ -388,7 +388,7 @@ mod tests {
             seq: 1,
             unread_count: 0,
         };
-        let mut account = AccountBox::begin(state);
+        let mut account = AccountBox::begin(state, 0);
         assert!(account.wants_difference().is_none());
         account.observe(vec![stand_in(place(11))], 2, 0, 0);
         assert_eq!((account.position().pts, account.position().seq), (11, 1));

@@ -335,7 +335,8 @@ impl Life<'_> {
     pub(super) fn tell_account(&mut self) {
         let Some(account) = &mut self.pump.account else { return };
         let position = account.sequence.position();
-        if position != account.told {
+        // While history is read, what lies behind the place is not all there.
+        if position != account.told && account.too_long.is_none() {
             account.told = position;
             self.pump.queue.push(Entry {
                 change: None,

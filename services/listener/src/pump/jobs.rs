@@ -12,9 +12,8 @@ use crate::peers;
 
 /// Messages and dialogs in one answer: Telegram gives no more.
 const PAGE: i32 = 100;
-/// Most pages of history for one hole: beyond it the account was away for so long that the past
-/// is a backfill of its own.
-const MAX_PAGES: usize = 200;
+/// Pages of a history that are read in one go; then others have their turn.
+const MAX_PAGES: usize = 50;
 /// Most pages of dialogs.
 const MAX_DIALOG_PAGES: usize = 100;
 
@@ -35,8 +34,8 @@ pub enum Event {
     Page(Page),
     /// All of a channel's history was read, or this is how far it came.
     ChannelHistory(i64, HistoryEnd),
-    /// All histories of private chats and basic groups were read.
-    AccountHistory(Result<(), CallError>),
+    /// Histories of private chats and basic groups were read, but for so many chats that refused.
+    AccountHistory(Result<u64, CallError>),
 }
 
 /// The end of reading a history.
@@ -191,23 +190,34 @@ pub async fn account_history(calls: Calls, from: i32, events: mpsc::Sender<Event
     let _ = events.send(Event::AccountHistory(result)).await;
 }
 
-async fn read_account_history(calls: &Calls, from: i32, events: &mpsc::Sender<Event>) -> Result<(), CallError> {
+async fn read_account_history(calls: &Calls, from: i32, events: &mpsc::Sender<Event>) -> Result<u64, CallError> {
     let dialogs = read_dialogs(calls).await?;
+    let mut failed = 0;
     for place in &dialogs.places {
         if place.pts.is_some() || place.top_message <= from {
             continue;
         }
-        if let Some(peer) = offset_peer(place.chat_id, &dialogs.chats, &dialogs.users) {
-            let end = read_history(calls, peer, from, events).await;
+        let Some(peer) = offset_peer(place.chat_id, &dialogs.chats, &dialogs.users) else {
+            continue;
+        };
+        let mut from = from;
+        loop {
+            let end = read_history(calls, peer.clone(), from, events).await;
+            from = end.read_to;
             match end.result {
-                Err(error @ (CallError::Refused { .. } | CallError::Timeout)) => {
-                    tracing::warn!(chat_id = place.chat_id, %error, "couldn't read a chat's history");
+                Ok(()) if end.is_cut => {}
+                Ok(()) => break,
+                Err(error @ CallError::Refused { .. }) => {
+                    tracing::error!(chat_id = place.chat_id, read_to = from, %error,
+                        "couldn't read a chat's history: messages behind this one are missing");
+                    failed += 1;
+                    break;
                 }
-                result => result?,
+                Err(error) => return Err(error),
             }
         }
     }
-    Ok(())
+    Ok(failed)
 }
 
 /// Pages go from old to new: each asks for the messages right above the last one.

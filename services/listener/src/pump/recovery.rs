@@ -1,19 +1,22 @@
 //! What was missed: when it is fetched, and what is done with it.
 
+mod account;
+mod channel;
+
 use std::time::{Duration, Instant};
 
-use grammers_tl_types::{enums, types};
+use grammers_tl_types::types;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::boxes::{AccountBox, ChannelBox, is_due};
-use super::jobs::{self, DialogPlace, Dialogs, Event, HistoryEnd, Page};
-use super::{AccountTrack, ChannelTrack, End, HistoryPlan, Life, Pump};
+use super::jobs::{self, DialogPlace, Dialogs, Event, Page};
+use super::{AccountTrack, ChannelTrack, End, Life, Pump};
 use crate::connection::{CallError, Calls};
 use crate::message::Record;
 use crate::peers;
-use crate::queue::{Change, Entry, Reached, Source};
-use crate::session::ChannelPosition;
+use crate::queue::{Entry, Reached, Source};
+use crate::session::{AccountPosition, ChannelPosition};
 
 /// Channel requests at once: enough to hide their latency, few enough for Telegram.
 const MAX_IN_FLIGHT: usize = 8;
@@ -191,18 +194,21 @@ impl<'a> Life<'a> {
             }
         };
         self.is_known = true;
-        let account = &self.pump.context.account;
-        match &self.pump.account {
-            Some(known) if known.sequence.position().pts <= state.pts => {}
-            known => {
-                if let Some(known) = known {
-                    let stored_pts = known.sequence.position().pts;
-                    tracing::warn!(%account, stored_pts, server_pts = state.pts,
-                        "the server is behind the stored place: going on from the server's");
+        let place = self.pump.account.as_ref().map(|track| track.sequence.position());
+        let is_lost = self.pump.account.as_ref().is_some_and(|track| track.is_lost);
+        match place {
+            Some(place) if place.pts <= state.pts && !is_lost => {}
+            place => {
+                let pts = state.pts;
+                let last_id = place.map_or(0, |place| place.last_id);
+                let mut track = AccountTrack::new(AccountBox::begin(state, last_id));
+                if let Some(place) = place {
+                    tracing::warn!(account = %self.pump.context.account, stored_pts = place.pts, server_pts = pts,
+                        "the server does not know the stored place: reading history, going on from the server's");
+                    track.too_long = Some(pts);
                 }
-                let mut track = AccountTrack::new(AccountBox::begin(state));
                 // So that the place is told.
-                track.told = crate::session::AccountPosition::default();
+                track.told = AccountPosition::default();
                 self.pump.account = Some(track);
                 self.tell_account();
             }
@@ -273,243 +279,6 @@ impl<'a> Life<'a> {
         });
     }
 
-    fn on_account(&mut self, answer: Result<enums::updates::Difference, CallError>, now_us: i64) {
-        if let Some(account) = &mut self.pump.account {
-            account.pace.busy = false;
-        }
-        let difference = match answer {
-            Ok(difference) => difference,
-            Err(error) => return self.on_account_error(error),
-        };
-        self.pump.context.stats.differences.inc();
-        if let Some(account) = &mut self.pump.account {
-            account.pace.succeed();
-        }
-        let applied = match difference {
-            enums::updates::Difference::Empty(_) => difference,
-            enums::updates::Difference::Difference(mut found) => {
-                let enums::updates::State::State(state) = &found.state;
-                let content = (
-                    std::mem::take(&mut found.new_messages),
-                    std::mem::take(&mut found.other_updates),
-                );
-                self.learn(std::mem::take(&mut found.chats), std::mem::take(&mut found.users));
-                self.account_content(content, state.pts, now_us);
-                found.new_encrypted_messages.clear();
-                enums::updates::Difference::Difference(found)
-            }
-            enums::updates::Difference::Slice(mut found) => {
-                let enums::updates::State::State(state) = &found.intermediate_state;
-                let content = (
-                    std::mem::take(&mut found.new_messages),
-                    std::mem::take(&mut found.other_updates),
-                );
-                self.learn(std::mem::take(&mut found.chats), std::mem::take(&mut found.users));
-                self.account_content(content, state.pts, now_us);
-                found.new_encrypted_messages.clear();
-                enums::updates::Difference::Slice(found)
-            }
-            enums::updates::Difference::TooLong(found) => {
-                tracing::warn!(account = %self.pump.context.account, pts = found.pts,
-                    "the account's difference is too long: reading history");
-                if let Some(account) = &mut self.pump.account {
-                    account.too_long = Some(found.pts);
-                }
-                return;
-            }
-        };
-        if let Some(account) = &mut self.pump.account {
-            account.sequence.apply(applied);
-        }
-        self.tell_account();
-    }
-
-    /// Hands a difference's content on: new messages first, then what happened to older ones.
-    fn account_content(
-        &mut self,
-        (messages, updates): (Vec<enums::Message>, Vec<enums::Update>),
-        pts: i32,
-        now_us: i64,
-    ) {
-        for message in messages {
-            self.own_message(message, false, pts, Source::Difference, now_us);
-        }
-        for update in updates {
-            match self.channel_update(update, now_us) {
-                Some(enums::Update::EditMessage(u)) => {
-                    self.own_message(u.message, true, u.pts, Source::Difference, now_us);
-                }
-                Some(enums::Update::NewMessage(u)) => {
-                    self.own_message(u.message, false, u.pts, Source::Difference, now_us);
-                }
-                Some(enums::Update::DeleteMessages(u)) => self.own_deletion(u.messages, now_us),
-                _ => {}
-            }
-        }
-    }
-
-    fn on_account_error(&mut self, error: CallError) {
-        let Some(error) = self.survive(error) else { return };
-        let Some(account) = &mut self.pump.account else { return };
-        match error {
-            CallError::Flood(wait) => account.pace.wait(wait),
-            CallError::Timeout => account.pace.fail(RETRY),
-            error => {
-                // A place that the server does not know: a new connection asks for its own.
-                let is_place = error.is("PERSISTENT_TIMESTAMP_*");
-                tracing::warn!(account = %self.pump.context.account, %error, "couldn't fetch the account's difference");
-                account.pace.fail(RETRY);
-                if is_place {
-                    let position = account.sequence.position();
-                    account.too_long = Some(position.pts);
-                }
-            }
-        }
-    }
-
-    fn on_account_history(&mut self, result: Result<(), CallError>) {
-        if let Some(account) = &mut self.pump.account {
-            account.pace.busy = false;
-        }
-        match result {
-            Ok(()) => {
-                let Some(account) = &mut self.pump.account else { return };
-                if let Some(pts) = account.too_long.take() {
-                    account.pace.succeed();
-                    account.sequence.apply(types::updates::DifferenceTooLong { pts }.into());
-                    account.sequence.request_difference();
-                }
-                self.tell_account();
-            }
-            Err(error) => {
-                let Some(error) = self.survive(error) else { return };
-                let Some(account) = &mut self.pump.account else { return };
-                match error {
-                    CallError::Flood(wait) => account.pace.wait(wait),
-                    error => {
-                        tracing::warn!(account = %self.pump.context.account, %error, "couldn't read history");
-                        account.pace.fail(RETRY);
-                    }
-                }
-            }
-        }
-    }
-
-    fn on_channel(&mut self, id: i64, answer: Result<enums::updates::ChannelDifference, CallError>, now_us: i64) {
-        let Some(track) = self.pump.channels.get_mut(&id) else {
-            return;
-        };
-        track.pace.busy = false;
-        let difference = match answer {
-            Ok(difference) => difference,
-            Err(error) => return self.on_channel_error(id, error),
-        };
-        track.pace.succeed();
-        self.pump.context.stats.differences.inc();
-        match difference {
-            enums::updates::ChannelDifference::Empty(found) => {
-                track.sequence.apply(found.r#final, found.pts, found.timeout);
-            }
-            enums::updates::ChannelDifference::Difference(found) => {
-                self.learn(found.chats, found.users);
-                self.channel_content(id, found.new_messages, found.other_updates, found.pts, now_us);
-                if let Some(track) = self.pump.channels.get_mut(&id) {
-                    track.sequence.apply(found.r#final, found.pts, found.timeout);
-                }
-            }
-            enums::updates::ChannelDifference::TooLong(found) => {
-                self.learn(found.chats, found.users);
-                let place = jobs::place_of(&found.dialog);
-                let Some(resume_pts) = place.and_then(|place| place.pts) else {
-                    let name = "UNREADABLE_ANSWER: a difference that is too long without a place".to_owned();
-                    return self.on_channel_error(id, CallError::Refused { code: 0, name });
-                };
-                self.plan_history(id, resume_pts, found.timeout);
-            }
-        }
-        self.tell_channel(id);
-    }
-
-    fn tell_channel(&mut self, id: i64) {
-        let pump = &mut *self.pump;
-        if let Some(reached) = pump.channels.get_mut(&id).and_then(|track| track.reached(id)) {
-            pump.queue.push(Entry {
-                change: None,
-                reached: Some(reached),
-                received_us: 0,
-            });
-        }
-    }
-
-    fn channel_content(
-        &mut self,
-        id: i64,
-        messages: Vec<enums::Message>,
-        updates: Vec<enums::Update>,
-        pts: i32,
-        now_us: i64,
-    ) {
-        for message in messages {
-            self.channel_record(id, message, (false, pts), Source::Difference, now_us);
-        }
-        for update in updates {
-            match update {
-                enums::Update::EditChannelMessage(u) => {
-                    self.channel_record(id, u.message, (true, u.pts), Source::Difference, now_us);
-                }
-                enums::Update::NewChannelMessage(u) => {
-                    self.channel_record(id, u.message, (false, u.pts), Source::Difference, now_us);
-                }
-                enums::Update::DeleteChannelMessages(u) => self.pump.queue.push(Entry {
-                    change: Some(Change::Deleted {
-                        chat_id: Some(peers::channel_chat_id(u.channel_id)),
-                        ids: u.messages,
-                    }),
-                    reached: None,
-                    received_us: now_us,
-                }),
-                _ => {}
-            }
-        }
-    }
-
-    fn channel_record(
-        &mut self,
-        id: i64,
-        message: enums::Message,
-        (is_edit, pts): (bool, i32),
-        source: Source,
-        now_us: i64,
-    ) {
-        let Some(record) = Record::of(message, self.pump.context.session.user_id()) else {
-            return;
-        };
-        if !is_edit && let Some(track) = self.pump.channels.get_mut(&id) {
-            track.sequence.saw(record.id);
-        }
-        self.hand_on(record, is_edit, pts, source, now_us);
-    }
-
-    /// History stands in for what no difference gives; the place moves when all of it was read.
-    fn plan_history(&mut self, id: i64, resume_pts: i32, timeout_s: Option<i32>) {
-        let Some(track) = self.pump.channels.get_mut(&id) else {
-            return;
-        };
-        let from = track.sequence.position().last_id;
-        if from == 0 {
-            // Nothing of it was ever seen: there is no hole to fill.
-            track.sequence.apply(true, resume_pts, timeout_s);
-            return;
-        }
-        tracing::info!(account = %self.pump.context.account, channel_id = id, from_message = from,
-            "the channel's difference is too long: reading history");
-        track.history = Some(HistoryPlan {
-            from,
-            resume_pts,
-            timeout_s,
-        });
-    }
-
     fn on_page(&mut self, page: Page, now_us: i64) {
         self.learn(page.chats, page.users);
         for message in page.messages {
@@ -521,105 +290,6 @@ impl<'a> Life<'a> {
                 track.sequence.saw(record.id);
             }
             self.hand_on(record, false, 0, Source::History, now_us);
-        }
-    }
-
-    fn on_channel_history(&mut self, id: i64, end: HistoryEnd) {
-        let account = self.pump.context.account.clone();
-        let Some(track) = self.pump.channels.get_mut(&id) else {
-            return;
-        };
-        track.pace.busy = false;
-        let Some(plan) = &mut track.history else { return };
-        plan.from = end.read_to;
-        match end.result {
-            Ok(()) => {
-                if end.is_cut {
-                    self.pump.context.stats.holes.inc();
-                    tracing::error!(%account, channel_id = id, read_to = end.read_to,
-                        "a channel's history is longer than is read: messages behind this one are missing");
-                }
-                let plan = *plan;
-                track.history = None;
-                track.pace.succeed();
-                // Not final: what came while history was read is fetched from there.
-                track.sequence.apply(false, plan.resume_pts, plan.timeout_s);
-                self.tell_channel(id);
-            }
-            Err(error) => self.on_channel_error(id, error),
-        }
-    }
-
-    fn on_channel_error(&mut self, id: i64, error: CallError) {
-        let Some(error) = self.survive(error) else { return };
-        let account = self.pump.context.account.clone();
-        let Some(track) = self.pump.channels.get_mut(&id) else {
-            return;
-        };
-        match error {
-            CallError::Flood(wait) => {
-                tracing::info!(%account, channel_id = id, wait_s = wait.as_secs(), "Telegram asks to wait");
-                track.pace.wait(wait);
-            }
-            CallError::Timeout => track.pace.fail(RETRY),
-            error if error.is("CHANNEL_PRIVATE") || error.is("CHANNEL_PUBLIC_GROUP_NA") || error.is("USER_BANNED*") => {
-                tracing::warn!(%account, channel_id = id, %error, "the account is no longer in the channel");
-                self.pump.channels.remove(&id);
-                self.pump.context.session.forget(id);
-            }
-            error if error.is("PERSISTENT_TIMESTAMP_*") => {
-                tracing::warn!(%account, channel_id = id, %error, "asking the server for the channel's place");
-                if let Some(hash) = self.pump.context.peers.channel_hash(id) {
-                    track.pace.busy = true;
-                    self.in_flight += 1;
-                    let (calls, events) = (self.calls.clone(), self.events.clone());
-                    self.jobs.spawn(jobs::channel_place(calls, id, hash, events));
-                }
-            }
-            error => {
-                // One channel's trouble is its own: the others go on.
-                track.pace.fail(SET_ASIDE);
-                tracing::warn!(%account, channel_id = id, %error, failures = track.pace.failures,
-                    "a channel is set aside; its messages come by the socket alone until it answers");
-                self.read_dialogs_soon();
-            }
-        }
-    }
-
-    /// The server's own place of a channel whose stored one it does not know.
-    fn on_channel_place(&mut self, id: i64, answer: Result<Option<DialogPlace>, CallError>) {
-        let Some(track) = self.pump.channels.get_mut(&id) else {
-            return;
-        };
-        track.pace.busy = false;
-        match answer {
-            Ok(Some(DialogPlace {
-                pts: Some(pts),
-                top_message,
-                ..
-            })) => {
-                let position = track.sequence.position();
-                if top_message < position.last_id {
-                    // The numbering began anew: there is no hole, only a new channel.
-                    let position = ChannelPosition {
-                        pts,
-                        last_id: top_message,
-                    };
-                    *track = ChannelTrack::new(ChannelBox::begin(id, position));
-                    track.told = ChannelPosition::default();
-                    self.tell_channel(id);
-                } else {
-                    self.plan_history(id, pts, None);
-                }
-            }
-            Ok(_) => self.on_channel_error(
-                id,
-                CallError::Refused {
-                    code: 0,
-                    name: "NO_DIALOG".to_owned(),
-                },
-            ),
-            Err(error) => self.on_channel_error(id, error),
         }
     }
 }

@@ -122,7 +122,16 @@ impl World {
         };
         if !tgmesh_testkit::until(LIMIT, enough).await {
             let events = self.events().await.len();
-            panic!("{events} of {count} events; {}", listener.process.log_tail());
+            let figures = listener.metrics().await;
+            let figures: Vec<_> = figures
+                .lines()
+                .filter(|line| line.contains("_total ") && !line.ends_with(" 0"))
+                .collect();
+            panic!(
+                "{events} of {count} events; {}\n{}",
+                listener.process.log_tail(),
+                figures.join("\n")
+            );
         }
         self.events().await
     }
@@ -233,7 +242,10 @@ pub fn bare() -> Spec {
             spec = spec.env_remove(name);
         }
     }
-    spec.env("LOG_FORMAT", "pretty").env("RUST_LOG", "info,grammers=warn")
+    spec.env("LOG_FORMAT", "pretty").env(
+        "RUST_LOG",
+        std::env::var("TEST_LOG").unwrap_or_else(|_| "info,grammers=warn".to_owned()),
+    )
 }
 
 /// A valid Solana address that was never used before.
