@@ -45,8 +45,9 @@ pub(super) struct Session {
     pub(super) subscriptions: Vec<Subscription>,
     pub(super) used: HashSet<Arc<str>>,
     items: VecDeque<Item>,
-    /// Stream timestamps of the detections that are not flushed yet.
-    unflushed: Vec<u64>,
+    /// Stream timestamps of the detections that are not flushed yet; none for the past, whose age
+    /// says nothing of this gateway's latency.
+    unflushed: Vec<Option<u64>>,
     pub(super) expires: Instant,
     pub(super) heard: Instant,
 }
@@ -152,7 +153,9 @@ impl Session {
                 // may have been narrowed since this event was put in.
                 if self.grant.rights.permit(&event.detection) && subscription.passes(&event) {
                     let id = Arc::clone(&subscription.sub.id);
+                    let stored_us = Some(event.published_us).filter(|&stored| stored >= subscription.began_us);
                     self.deliver(socket, &event, &id);
+                    self.unflushed.push(stored_us);
                 }
             }
             Item::Frame(_, frame) => {
@@ -185,14 +188,13 @@ impl Session {
         }
     }
 
-    fn deliver<S: AsyncRead + AsyncWrite + Unpin>(&mut self, socket: &mut Socket<S>, event: &Event, id: &Arc<str>) {
+    fn deliver<S: AsyncRead + AsyncWrite + Unpin>(&self, socket: &mut Socket<S>, event: &Event, id: &Arc<str>) {
         let view = if self.grant.rights.role.sees_everything() {
             View::Full
         } else {
             View::Reduced
         };
         socket.send_encoded(event.frame(socket.format(), view, id));
-        self.unflushed.push(event.published_us);
     }
 
     fn flushed(&mut self) {
@@ -202,8 +204,8 @@ impl Session {
         let figures = &self.gateway.figures;
         figures.deliveries.add(self.unflushed.len() as u64);
         let now_us = u64::try_from(clock::now_us()).unwrap_or(0);
-        for published_us in self.unflushed.drain(..) {
-            match now_us.checked_sub(published_us) {
+        for stored_us in self.unflushed.drain(..).flatten() {
+            match now_us.checked_sub(stored_us) {
                 Some(latency_us) => figures.stream_to_client.observe_us(latency_us),
                 None => figures.negative_latency.inc(),
             }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tgmesh_lifecycle::clock;
 use tgmesh_proto::frame::Filter;
 use tokio::task::AbortHandle;
 
@@ -23,6 +24,8 @@ pub(super) struct Subscription {
     pub told: Option<(u64, Instant)>,
     /// Since when it has been behind for want of speed.
     pub slow_since: Option<Instant>,
+    /// When it began, µs since the epoch: what was stored before is the past, not late.
+    pub began_us: u64,
     matcher: Arc<Matcher>,
     unique: Option<Unique>,
     catch_up: Option<AbortHandle>,
@@ -39,6 +42,7 @@ impl Subscription {
             live: false,
             told: None,
             slow_since: None,
+            began_us: u64::try_from(clock::now_us()).unwrap_or(0),
             matcher,
             unique,
             catch_up: None,

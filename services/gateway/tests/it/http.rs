@@ -140,3 +140,22 @@ async fn the_page_is_guarded() {
         assert!(page.contains("dashboard"), "{page}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_past_is_delivered_but_is_not_late() {
+    let world = World::start().await;
+    let last = world.publish_many(50, -1).await;
+    let token = token(&json!({}));
+    let (mut socket, _) = Socket::welcomed(world.port, &token).await;
+    socket.subscribe("s", json!({}), Some(json!({"last": 50}))).await;
+    socket.seqs_until(last).await;
+    let fetch = async || -> Value {
+        let request = reqwest::Client::new().get(world.url(METRICS)).bearer_auth(&token);
+        request.send().await.expect("answers").json().await.expect("JSON")
+    };
+    eventually(PATIENCE, "the deliveries are reported", || async {
+        fetch().await["websocketDeliveries"] == 50
+    })
+    .await;
+    assert_eq!(fetch().await["avgStreamToWebSocketLatency"], Value::Null);
+}
