@@ -190,12 +190,15 @@ async fn reconcile(client: async_nats::Client, signals: Weak<Signals>) {
     let mut connects = client.statistics().connects.load(Ordering::Relaxed);
     loop {
         ticks.tick().await;
-        let Some(signals) = signals.upgrade() else { return };
+        // The client's callback holds one reference; with this one alone beside it, no `Mesh` is left.
+        let Some(signals) = signals.upgrade().filter(|signals| Arc::strong_count(signals) > 2) else { return };
         let up = client.connection_state() == async_nats::connection::State::Connected;
         let now = client.statistics().connects.load(Ordering::Relaxed);
         let missed = now != connects && signals.events.swap(0, Ordering::Relaxed) == 0;
         connects = now;
-        match (up, *signals.link.borrow()) {
+        // Copied out first: a borrow lives to the end of the `match`, and `on_event` writes there.
+        let link = *signals.link.borrow();
+        match (up, link) {
             (true, Link::Down) => on_event(&signals, &Event::Connected),
             (false, Link::Up) => on_event(&signals, &Event::Disconnected),
             (true, Link::Up) if missed => on_event(&signals, &Event::Connected),
