@@ -191,7 +191,9 @@ async fn reconcile(client: async_nats::Client, signals: Weak<Signals>) {
     loop {
         ticks.tick().await;
         // The client's callback holds one reference; with this one alone beside it, no `Mesh` is left.
-        let Some(signals) = signals.upgrade().filter(|signals| Arc::strong_count(signals) > 2) else { return };
+        let Some(signals) = signals.upgrade().filter(|signals| Arc::strong_count(signals) > 2) else {
+            return;
+        };
         let up = client.connection_state() == async_nats::connection::State::Connected;
         let now = client.statistics().connects.load(Ordering::Relaxed);
         let missed = now != connects && signals.events.swap(0, Ordering::Relaxed) == 0;
