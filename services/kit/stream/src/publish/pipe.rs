@@ -43,6 +43,8 @@ enum Mode {
 }
 
 pub(super) struct Pipe {
+    /// Held, because the link is watched only as long as there is a `Mesh`.
+    _mesh: Mesh,
     client: async_nats::Client,
     inbox: String,
     queue: mpsc::UnboundedReceiver<Item>,
@@ -69,6 +71,7 @@ impl Pipe {
         };
         Self {
             inbox: client.new_inbox(),
+            _mesh: mesh.clone(),
             client,
             queue,
             tally,
