@@ -7,17 +7,20 @@ use tgmesh_proto::codec;
 use tgmesh_proto::subject::DETECTIONS;
 use tgmesh_stream::{NatsConfig, window};
 use tgmesh_testkit::Scratch;
+use tgmesh_testkit::process::Process;
 
 use super::clients::Clients;
 use super::ledger::{Ledger, Row, Stored};
 use super::report::Report;
 use super::usage::Usage;
-use crate::mesh::{LoadOrder, Mesh, Options, Simulator, Telegram};
+use crate::mesh::{LoadOrder, Mesh, Options, Part, Simulator, Telegram};
 use crate::token::Claims;
 
 const TOKEN_TTL: Duration = Duration::from_hours(24);
 /// Between two looks at how far everything is.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// A listener that takes nothing for so long will not.
+const STUCK: Duration = Duration::from_mins(1);
 /// After everything has arrived: time for what should not, a second copy.
 const SETTLE: Duration = Duration::from_millis(1500);
 
@@ -121,13 +124,29 @@ impl Drive {
     /// Waits until the simulator has sent at least so many messages.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// When it does not answer, or the listener has taken nothing for a minute.
     pub async fn sent(&mut self, messages: u64) -> Result<()> {
-        while self.simulator.load_state().await?.sent < messages.min(self.plan.messages) {
+        let mut last = 0;
+        let mut moved = Instant::now();
+        loop {
+            let sent = self.simulator.load_state().await?.sent;
+            if sent >= messages.min(self.plan.messages) {
+                return Ok(());
+            }
+            if sent > last {
+                (last, moved) = (sent, Instant::now());
+            }
+            if moved.elapsed() > STUCK {
+                let log = self
+                    .mesh
+                    .process(Part::Listener)
+                    .map(Process::log_tail)
+                    .unwrap_or_default();
+                bail!("the listener takes nothing after {sent} messages; its log ends:\n{log}");
+            }
             self.usage.look(&self.mesh);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        Ok(())
     }
 
     /// Waits until everything that was posted is a row and a frame at each client, or until nothing

@@ -40,20 +40,45 @@ fn assert_clean(report: &Report) {
     assert!(report.is_clean(), "{report}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_archiver_is_killed() {
+    killed(Part::Archiver).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_listener_is_killed() {
+    killed(Part::Listener).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_gateway_is_killed() {
+    killed(Part::Gateway).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nats_is_killed() {
+    killed(Part::Nats).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_crashes() {
+    killed(Part::Postgres).await;
+}
+
+/// SIGKILL under load, three times, each time started again at once.
+async fn killed(part: Part) {
     let _alone = alone().await;
     let mut drive = Drive::start(&plan()).await.unwrap();
     drive.send().await.unwrap();
-    for part in 1..=3 {
-        drive.sent(plan().messages * part / 4).await.unwrap();
-        drive.mesh().kill(Part::Archiver).await;
-        drive.mesh().start_again(Part::Archiver).await.unwrap();
+    for quarter in 1..=3 {
+        drive.sent(plan().messages * quarter / 4).await.unwrap();
+        drive.mesh().kill(part).await;
+        drive.mesh().start_again(part).await.unwrap();
     }
     assert_clean(&settle(drive).await);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nats_is_away() {
     let _alone = alone().await;
     let mut drive = Drive::start(&plan()).await.unwrap();
@@ -65,7 +90,7 @@ async fn nats_is_away() {
     assert_clean(&settle(drive).await);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres_is_away() {
     let _alone = alone().await;
     let mut drive = Drive::start(&plan()).await.unwrap();
@@ -77,7 +102,7 @@ async fn postgres_is_away() {
     assert_clean(&settle(drive).await);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_service_is_told_to_stop() {
     let _alone = alone().await;
     let mut drive = Drive::start(&plan()).await.unwrap();
@@ -92,7 +117,7 @@ async fn each_service_is_told_to_stop() {
     assert_clean(&report);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_simulator_is_told_to_stop() {
     let _alone = alone().await;
     let mut drive = Drive::start(&Plan {
