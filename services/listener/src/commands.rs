@@ -25,8 +25,8 @@ pub fn is_command(args: &Args) -> bool {
 
 /// Runs a command to its exit code: 0, 1 for a failure, 64 for bad settings.
 #[must_use]
-pub fn main(args: Args) -> ExitCode {
-    let Some(Command::Sessions(command)) = args.command.clone() else {
+pub fn main(args: &Args) -> ExitCode {
+    let Some(Command::Sessions(command)) = &args.command else {
         return ExitCode::SUCCESS;
     };
     let mut faults = Faults::default();
@@ -48,7 +48,7 @@ pub fn main(args: Args) -> ExitCode {
         .and_then(|runtime| {
             runtime.block_on(async {
                 tokio::select! {
-                    done = execute(&command, &sessions, &nats) => done,
+                    done = execute(command, &sessions, &nats) => done,
                     _ = tokio::signal::ctrl_c() => bail!("interrupted"),
                 }
             })

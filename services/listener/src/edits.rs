@@ -140,7 +140,7 @@ impl Edits {
     ) -> Change {
         let window_s = self.window_s;
         match self.messages.entry(key) {
-            Entry::Vacant(_) if finds.is_empty() => return Change::Finds(Vec::new()),
+            Entry::Vacant(_) if finds.is_empty() => Change::Finds(Vec::new()),
             Entry::Vacant(entry) => {
                 if state.is_edit && state.edit_hidden && now_s - state.date_s > window_s {
                     return Change::Forgotten;
@@ -324,7 +324,7 @@ mod tests {
     }
 
     fn edits() -> Edits {
-        Edits::new(Duration::from_secs(3600))
+        Edits::new(Duration::from_hours(1))
     }
 
     #[test]

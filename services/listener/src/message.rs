@@ -112,9 +112,8 @@ impl Record {
         let sender = match (&message.from_id, kind) {
             (Some(from), _) => Some(peers::id_of(from)),
             (None, ChatKind::User) if message.out => Some(self_id),
-            (None, ChatKind::User) => Some(chat_id),
-            // An anonymous admin posts in the group's name.
-            (None, ChatKind::Supergroup) => Some(chat_id),
+            // In a supergroup an anonymous admin, who posts in the group's name.
+            (None, ChatKind::User | ChatKind::Supergroup) => Some(chat_id),
             (None, _) => None,
         };
         let mut links = Vec::new();

@@ -27,7 +27,7 @@ pub enum Event {
     /// The account's difference.
     Account(Result<enums::updates::Difference, CallError>),
     /// A channel's difference.
-    Channel(i64, Result<enums::updates::ChannelDifference, CallError>),
+    Channel(i64, Box<Result<enums::updates::ChannelDifference, CallError>>),
     /// A channel's place at the server.
     ChannelPlace(i64, Result<Option<DialogPlace>, CallError>),
     /// A part of history, oldest message first.
@@ -106,7 +106,7 @@ pub async fn channel_difference(calls: Calls, id: i64, access_hash: i64, pts: i3
         limit: PAGE,
     };
     let answer = calls.call(&request).await;
-    let _ = events.send(Event::Channel(id, answer)).await;
+    let _ = events.send(Event::Channel(id, Box::new(answer))).await;
 }
 
 pub async fn channel_place(calls: Calls, id: i64, access_hash: i64, events: mpsc::Sender<Event>) {

@@ -156,7 +156,7 @@ impl<'a> Life<'a> {
             Event::Account(answer) => self.on_account(answer, now_us),
             Event::Channel(id, answer) => {
                 self.in_flight = self.in_flight.saturating_sub(1);
-                self.on_channel(id, answer, now_us);
+                self.on_channel(id, *answer, now_us);
             }
             Event::ChannelPlace(id, answer) => {
                 self.in_flight = self.in_flight.saturating_sub(1);

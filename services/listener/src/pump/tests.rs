@@ -38,10 +38,11 @@ fn session(running: &Running) -> Content {
     Content::new(account.user_id, key)
 }
 
-fn follow(content: Content, budget: &Budget) -> Follower {
-    let session = Arc::new(MemorySession::new(content));
+fn follow(start: Content, budget: &Budget) -> Follower {
+    let session = Arc::new(MemorySession::new(start));
     let watch = Arc::new(Watch::new(&Wanted::All));
-    let stats = Stats::new(&Process::detached("listener", "test").metrics);
+    let process = Process::detached("listener", "test");
+    let stats = Stats::new(&process.metrics);
     let context = Context {
         account: "sim-1".into(),
         session: Arc::clone(&session),
@@ -50,17 +51,17 @@ fn follow(content: Content, budget: &Budget) -> Follower {
         stats: stats.clone(),
     };
     let (sender, queue) = queue(budget);
-    let stop = CancellationToken::new();
+    let end = CancellationToken::new();
     let live = tokio::spawn({
-        let (stop, session) = (stop.clone(), Arc::clone(&session));
+        let (end, session) = (end.clone(), Arc::clone(&session));
         async move {
             let mut connection = Connection::new(session, 1);
-            Pump::new(context, sender).live(&mut connection, &stop, || {}).await
+            Pump::new(context, sender).live(&mut connection, &end, || {}).await
         }
     });
     Follower {
         session,
-        stop,
+        stop: end,
         queue,
         stats,
         live,
@@ -72,15 +73,12 @@ impl Follower {
     /// The next message, with where it came from; places on the way are noted as if acked.
     async fn message(&mut self) -> (String, Source) {
         loop {
-            let entry = match self.batch.pop_front() {
-                Some(entry) => entry,
-                None => {
-                    let mut batch = Vec::new();
-                    let received = timeout(LIMIT, self.queue.receive(&mut batch, 64)).await;
-                    assert!(received.expect("something comes") > 0, "the pump has ended");
-                    self.batch.extend(batch);
-                    continue;
-                }
+            let Some(entry) = self.batch.pop_front() else {
+                let mut batch = Vec::new();
+                let received = timeout(LIMIT, self.queue.receive(&mut batch, 64)).await;
+                assert!(received.expect("something comes") > 0, "the pump has ended");
+                self.batch.extend(batch);
+                continue;
             };
             self.queue.done(entry.size());
             match entry.reached {

@@ -112,8 +112,9 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// A folder counts no writes, so a version is a digest: every sealing has a nonce of its own.
 fn version_of(bytes: &[u8]) -> Version {
     let digest: [u8; 32] = Sha256::digest(bytes).into();
-    let [a, b, c, d, e, f, g, h, ..] = digest;
-    Version(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest[..8]);
+    Version(u64::from_be_bytes(first))
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, StoreError> {

@@ -21,7 +21,7 @@ pub enum Place {
 #[derive(Clone)]
 pub enum Store {
     /// Bucket.
-    Kv(Bucket),
+    Kv(Box<Bucket>),
     /// Folder.
     Folder(Folder),
 }
@@ -51,7 +51,7 @@ impl Store {
     /// When it does not exist or does not answer.
     pub async fn open(place: &Place, mesh: &Mesh) -> Result<Self, StoreError> {
         match place {
-            Place::Kv => Ok(Self::Kv(Bucket::open(mesh).await?)),
+            Place::Kv => Ok(Self::Kv(Box::new(Bucket::open(mesh).await?))),
             Place::Folder(path) => Self::folder(path).await,
         }
     }

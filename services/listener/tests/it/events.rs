@@ -1,5 +1,6 @@
 use tgmesh_proto::detection::{ChatKind, EventKind, Family, Method, SenderKind};
 use tgmesh_proto::id::{IdParts, revision};
+use tgmesh_telegram_sim::ChatKind as Kind;
 use tgmesh_telegram_sim::{Author, Config, Draft, Entity, EntityKind, Forward};
 
 use crate::world::{World, address, addresses};
@@ -16,7 +17,6 @@ fn config() -> Config {
 async fn every_kind_of_chat_gives_its_events() {
     let world = World::start(config()).await;
     let listener = world.listener().await;
-    use tgmesh_telegram_sim::ChatKind as Kind;
     let chats = [
         (Kind::Channel, ChatKind::Channel),
         (Kind::Supergroup, ChatKind::Supergroup),
@@ -61,13 +61,12 @@ async fn every_kind_of_chat_gives_its_events() {
         } else {
             assert_eq!(event.message.link, None);
         }
-        match kind {
-            ChatKind::Channel => assert_eq!(event.sender, None),
-            _ => {
-                let sender = event.sender.as_ref().expect("somebody wrote it");
-                assert!(matches!(sender.kind, SenderKind::User | SenderKind::Bot));
-                assert!(sender.id > 0 && !sender.name.is_empty(), "{sender:?}");
-            }
+        if kind == ChatKind::Channel {
+            assert_eq!(event.sender, None);
+        } else {
+            let sender = event.sender.as_ref().expect("somebody wrote it");
+            assert!(matches!(sender.kind, SenderKind::User | SenderKind::Bot));
+            assert!(sender.id > 0 && !sender.name.is_empty(), "{sender:?}");
         }
         assert_eq!(event.listener.account, "sim-1");
         assert_eq!((event.listener.shard, event.listener.lease_epoch), (0, 0));
@@ -102,8 +101,8 @@ async fn every_kind_of_chat_gives_its_events() {
 async fn links_replies_forwards_and_anonymous_admins() {
     let world = World::start(config()).await;
     let listener = world.listener().await;
-    let group = world.chat(tgmesh_telegram_sim::ChatKind::Supergroup);
-    let channel = world.chat(tgmesh_telegram_sim::ChatKind::Channel);
+    let group = world.chat(Kind::Supergroup);
+    let channel = world.chat(Kind::Channel);
     let first = world.post(group, "wen");
     let hidden = format!("https://pump.fun/coin/{}", address(20));
     let text = "🔥 chart here";
@@ -155,7 +154,7 @@ async fn only_watched_chats_are_told() {
             .unwrap()
     };
     let (named, other) = (joined(true), joined(false));
-    let group = world.chat(tgmesh_telegram_sim::ChatKind::Group);
+    let group = world.chat(Kind::Group);
     let watched = format!("@{},{group}", named.username.as_deref().unwrap());
     let listener = world.listen(world.spec().env("MONITORED_CHATS", watched)).await;
     for (n, chat) in [(30, other.id), (31, named.id), (32, other.id), (33, group)] {

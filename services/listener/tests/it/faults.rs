@@ -121,6 +121,26 @@ async fn a_stopped_nats_server_loses_nothing() {
     listener.ready().await;
 }
 
+/// What was received and not confirmed must lie behind the stored place: the session is on disk
+/// and could have been written all the while.
+#[tokio::test]
+async fn a_kill_while_nats_is_away_loses_nothing() {
+    let mut world = World::start(config()).await;
+    let sessions = world.sessions();
+    world.import(world.spec().env("SESSION_STORE", &sessions)).await;
+    let listener = world.listen(world.spec().env("SESSION_STORE", &sessions)).await;
+    world.sim().start_load(load(4_000, Some(1_000.0))).unwrap();
+    eventually(LIMIT, "it flows", || async { world.sim().load().sent > 500 }).await;
+    world.nats.stop().await;
+    let done = || async { world.sim().load().state == LoadState::Done };
+    eventually(LIMIT, "the load run ends", done).await;
+    listener.process.kill();
+    listener.process.ended().await;
+    world.nats.start_again().await.unwrap();
+    let listener = world.listen(world.spec().env("SESSION_STORE", &sessions)).await;
+    all_there(&world, &listener).await;
+}
+
 #[tokio::test]
 async fn a_difference_that_is_too_long_is_read_from_history() {
     let world = World::start(Config {

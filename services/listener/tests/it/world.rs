@@ -13,7 +13,7 @@ use tgmesh_testkit::process::{Process, Spec};
 use tgmesh_testkit::{Scratch, eventually, free_port};
 
 /// For whatever waits on processes; generous, because tests share two cores.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_mins(1);
 /// 32 bytes in hex.
 pub const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
@@ -205,9 +205,8 @@ impl Listener {
             assert!(self.process.is_running(), "{}", self.process.log_tail());
             self.is_ready().await
         };
-        if !tgmesh_testkit::until(LIMIT, ready).await {
-            panic!("not ready; {}", self.process.log_tail());
-        }
+        let is_ready = tgmesh_testkit::until(LIMIT, ready).await;
+        assert!(is_ready, "not ready; {}", self.process.log_tail());
     }
 
     pub async fn is_ready(&self) -> bool {
@@ -242,10 +241,7 @@ pub fn bare() -> Spec {
             spec = spec.env_remove(name);
         }
     }
-    spec.env("LOG_FORMAT", "pretty").env(
-        "RUST_LOG",
-        std::env::var("TEST_LOG").unwrap_or_else(|_| "info,grammers=warn".to_owned()),
-    )
+    spec.env("LOG_FORMAT", "pretty").env("RUST_LOG", "info,grammers=warn")
 }
 
 /// A valid Solana address that was never used before.
