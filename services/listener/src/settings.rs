@@ -15,7 +15,13 @@ const MAX_ACCOUNTS: usize = 256;
 
 /// Telegram → detections → `JetStream`.
 #[derive(Debug, Parser)]
-#[command(name = "tgmesh-listener", version, about = "Telegram → detections → JetStream")]
+#[command(
+    name = "tgmesh-listener",
+    version,
+    about = "Telegram → detections → JetStream",
+    after_help = "Secrets come by variable, or by a file that <NAME>_FILE names: TELEGRAM_API_HASH (of the application id), \
+                  TELEGRAM_ENCRYPTION_KEY (32 bytes in hex or base64; a comma list: the first seals sessions, all open them)."
+)]
 pub struct Args {
     /// What to do; without it the service runs
     #[command(subcommand)]
