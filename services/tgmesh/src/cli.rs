@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use tgmesh_lifecycle::settings::{EXIT_USAGE, Faults};
@@ -55,6 +56,9 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 /// How a command ends.
 pub type Outcome = Result<ExitCode, Failure>;
 
+/// How long background tasks may take to notice that the command has ended.
+const LAST_TASKS: Duration = Duration::from_secs(1);
+
 /// Runs a command line to its exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
@@ -102,10 +106,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?
-        .block_on(command)
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(command);
+    // What has been said is done: no background task of a library may hold the end up.
+    runtime.shutdown_timeout(LAST_TASKS);
+    outcome
 }
 
 /// `tgmesh tail | head`: the reader has seen enough.
