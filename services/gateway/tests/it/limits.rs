@@ -1,5 +1,7 @@
 use std::time::{Duration, Instant};
 
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -144,8 +146,9 @@ async fn a_client_that_never_reads_again_is_let_go() {
 async fn garbage_does_not_hurt() {
     let world = World::start().await;
     let mut noise = vec![0_u8; 64 << 10];
+    let mut random = StdRng::seed_from_u64(0x6e6f_6973_6521);
     for round in 0..20 {
-        rand::fill(noise.as_mut_slice());
+        random.fill(noise.as_mut_slice());
         let mut stream = TcpStream::connect(("127.0.0.1", world.port)).await.expect("it listens");
         let _ = stream.write_all(&noise).await;
         let mut answer = Vec::new();
@@ -153,10 +156,11 @@ async fn garbage_does_not_hurt() {
         let (mut socket, _) = Socket::welcomed(world.port, &token(&json!({}))).await;
         // Noise behind a good upgrade: every byte a frame header or payload.
         let _ = socket.stream.get_mut().write_all(&noise[..=round * 100]).await;
-        if round > 0 {
-            let code = socket.closed().await;
-            assert!(matches!(code, 4400 | 4413 | 1000..=1006 | 3000..=4999), "{code}");
-        }
+        // Noise can be the beginning of a good frame, which the gateway rightly waits for: the end
+        // of what we send says that nothing follows.
+        let _ = socket.stream.get_mut().shutdown().await;
+        let code = socket.closed().await;
+        assert!(matches!(code, 4400 | 4413 | 1000..=1006 | 3000..=4999), "{code}");
     }
     let path = format!("/{}", "%2e%2e/".repeat(50));
     for path in [
