@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tgmesh_detect::{Detector, Find, Input};
+use tgmesh_detect::{Detector, Findings, Input};
 
 /// 100 to 200 bytes each, no address.
 const CHAT: [&str; 8] = [
@@ -61,7 +61,7 @@ fn main() {
     rate(&detector, "ASCII chat with nothing in it", &CHAT);
     rate(&detector, "realistic mix", &MIX);
     for (name, text) in worst() {
-        let mut out = Vec::new();
+        let mut out = Findings::default();
         let best = (0..20)
             .map(|_| {
                 out.clear();
@@ -77,12 +77,12 @@ fn main() {
             })
             .min()
             .unwrap_or_default();
-        println!("4,096 characters, {name}: {best:?}, {} finds", out.len());
+        println!("4,096 characters, {name}: {best:?}, {} finds", out.finds.len());
     }
 }
 
 fn rate(detector: &Detector, name: &str, messages: &[&str]) {
-    let mut out: Vec<Find> = Vec::new();
+    let mut out = Findings::default();
     let bytes: usize = messages.iter().map(|message| message.len()).sum();
     let mut best = 0.0_f64;
     for _ in 0..5 {

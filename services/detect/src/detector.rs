@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::{
-    Button, Entity, EntityKind, Find, Input, Method, Role, chains,
+    Button, Entity, EntityKind, Findings, Input, Method, Role, chains,
     disguise::{Atoms, Fillers, REVERSED, Reading, Suspicion},
     evidence::{Label, Labels, Names},
     families::{self, Proof, Seen},
@@ -40,11 +40,12 @@ impl Detector {
     /// Appends the addresses of `input` to `out`, each once, in the order of their first sighting:
     /// text, hidden links, buttons, previews.
     ///
-    /// More than 512 addresses of one message are left out. Allocates nothing unless something looks like an address or a part of one. Takes any text, of any length, in time that grows
-    /// with the length alone.
-    pub fn find(&self, input: &Input<'_>, out: &mut Vec<Find>) {
+    /// More than 512 addresses of one message are left out. Allocates nothing unless something looks
+    /// like an address or a part of one. Takes any text, of any length, in time that grows with the
+    /// length alone.
+    pub fn find(&self, input: &Input<'_>, out: &mut Findings) {
         let prior = input.prior.and_then(chains::by_name);
-        let mut gather = Gather::new(Scene::new(input.text, &self.names, &self.labels, prior), out);
+        let mut gather = Gather::new(Scene::new(input.text, &self.names, &self.labels, prior), &mut out.finds);
         read_text(input.text, &mut |seen, told, span| {
             let method = if told.is_some() { Method::Link } else { Method::Plain };
             gather.add(Sighting {

@@ -1,6 +1,41 @@
-//! What comes out: one [`Find`] per address of a message.
+//! What comes out: one [`Find`] per address of a message, and the links that cannot be resolved.
 
 use std::{borrow::Cow, fmt, ops::Range};
+
+/// What one message holds. Handed in empty, or with what earlier messages left: the detector only
+/// appends.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Findings {
+    /// The addresses, each once.
+    pub finds: Vec<Find>,
+    /// Links that name an address which cannot be read back from them.
+    pub unresolved: Vec<UnresolvedLink>,
+}
+
+impl Findings {
+    /// Empties it and keeps its room.
+    pub fn clear(&mut self) {
+        self.finds.clear();
+        self.unresolved.clear();
+    }
+}
+
+/// A link whose address is lost, as a base58 key in lower case: many keys fold to the same letters,
+/// and the one that its letters spell is another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnresolvedLink {
+    /// The site, as in `link:` evidence: `dexscreener.com`.
+    pub site: &'static str,
+    /// The chain that the link names.
+    pub chain: Option<&'static str>,
+    /// The letters that stand where the address should.
+    pub raw: String,
+    /// The whole link as written, at most 2,048 bytes of it.
+    pub link: String,
+    /// Where `link` stands in the text, in bytes, on character boundaries; `None` when it is hidden
+    /// behind words, in a button or in a preview.
+    pub span: Option<Range<usize>>,
+}
 
 /// One address of one message.
 #[derive(Debug, Clone, PartialEq)]

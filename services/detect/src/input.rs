@@ -14,6 +14,10 @@ pub struct Input<'a> {
     pub buttons: &'a [Button<'a>],
     /// Addresses of web pages that hang on the message without standing in its text (previews).
     pub links: &'a [&'a str],
+    /// The part of another message that this one quotes; empty when it quotes nothing.
+    pub quote: &'a str,
+    /// Names that stand beside the message and may hold an address.
+    pub names: &'a [Name<'a>],
     /// The chain this chat usually speaks of (`bsc`, `base`, …), for EVM addresses that come
     /// without a word about theirs. A name the detector does not know is ignored.
     pub prior: Option<&'a str>,
@@ -63,6 +67,15 @@ impl EntityKind {
             _ => Self::Other,
         }
     }
+}
+
+/// A name that is shown with a message.
+#[derive(Debug, Clone, Copy)]
+pub enum Name<'a> {
+    /// Of the person or channel that posted it.
+    Sender(&'a str),
+    /// The title of the chat.
+    Chat(&'a str),
 }
 
 /// An inline button.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use tgmesh_detect::{Detector, Input};
+use tgmesh_detect::{Detector, Findings, Input};
 use tgmesh_lifecycle::clock;
 use tgmesh_lifecycle::trace::{self, TraceParent};
 use tgmesh_proto::detection::{Detection, EventKind, Times};
@@ -48,7 +48,7 @@ impl Worker {
     /// account's place and is fetched again at the next start.
     pub async fn run(mut self, mut queue: Receiver, stop: CancellationToken) {
         let mut batch = Vec::with_capacity(BATCH);
-        let mut finds = Vec::new();
+        let mut found = Findings::default();
         loop {
             let received = tokio::select! {
                 biased;
@@ -63,17 +63,17 @@ impl Worker {
             for entry in batch.drain(..) {
                 let size = entry.size();
                 reached.extend(entry.reached);
-                self.handle(entry, &mut finds, &mut events).await;
+                self.handle(entry, &mut found, &mut events).await;
                 queue.done(size);
             }
             self.checkpoint.note(events, reached);
         }
     }
 
-    async fn handle(&mut self, entry: Entry, finds: &mut Vec<tgmesh_detect::Find>, events: &mut Vec<UnderWay>) {
+    async fn handle(&mut self, entry: Entry, found: &mut Findings, events: &mut Vec<UnderWay>) {
         match entry.change {
             None => {}
-            Some(Change::Message(seen)) => self.message(*seen, entry.received_us, finds, events).await,
+            Some(Change::Message(seen)) => self.message(*seen, entry.received_us, found, events).await,
             Some(Change::Deleted { chat_id, ids }) => {
                 for id in ids {
                     self.deletion(chat_id, id, entry.received_us, events).await;
@@ -82,13 +82,7 @@ impl Worker {
         }
     }
 
-    async fn message(
-        &mut self,
-        seen: Seen,
-        received_us: i64,
-        finds: &mut Vec<tgmesh_detect::Find>,
-        events: &mut Vec<UnderWay>,
-    ) {
+    async fn message(&mut self, seen: Seen, received_us: i64, found: &mut Findings, events: &mut Vec<UnderWay>) {
         self.stats.messages.inc();
         if seen.is_edit {
             self.stats.edits.inc();
@@ -108,11 +102,11 @@ impl Worker {
         let (detect, _) = trace::child(&context, || {
             tracing::info_span!("detect", finds = tracing::field::Empty)
         });
-        detect.in_scope(|| self.detect(&seen, finds));
-        detect.record("finds", finds.len());
+        detect.in_scope(|| self.detect(&seen, found));
+        detect.record("finds", found.finds.len());
         drop(detect);
         let detected_us = clock::now_us();
-        let changes = self.compare(&seen, finds.drain(..).map(Finding::from).collect(), received_us);
+        let changes = self.compare(&seen, found.finds.drain(..).map(Finding::from).collect(), received_us);
         if changes.is_empty() {
             return;
         }
@@ -125,7 +119,7 @@ impl Worker {
         drop(receive);
     }
 
-    fn detect(&self, seen: &Seen, finds: &mut Vec<tgmesh_detect::Find>) {
+    fn detect(&self, seen: &Seen, found: &mut Findings) {
         let record = &seen.record;
         // Most messages have no marks, buttons or links: then nothing is allocated here.
         let entities: Vec<_> = record.marks.iter().map(crate::message::Mark::to_detect).collect();
@@ -142,7 +136,7 @@ impl Worker {
             links: &links,
             ..Input::default()
         };
-        self.detector.find(&input, finds);
+        self.detector.find(&input, found);
     }
 
     fn compare(&self, seen: &Seen, finds: Vec<Finding>, received_us: i64) -> Vec<(EventKind, Finding)> {

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use serde::Serialize;
 use serde_json::Value;
-use tgmesh_detect::{Detector, Find};
+use tgmesh_detect::{Detector, Find, Findings};
 
 use crate::cli::Outcome;
 
@@ -68,7 +68,7 @@ struct Printer<W> {
     out: W,
     explain: bool,
     detector: Detector,
-    finds: Vec<Find>,
+    found: Findings,
     /// Lines that could not be read.
     unread: u64,
 }
@@ -79,18 +79,18 @@ impl<W: Write> Printer<W> {
             out,
             explain,
             detector: Detector::new(),
-            finds: Vec::new(),
+            found: Findings::default(),
             unread: 0,
         }
     }
 
     fn answer(&mut self, id: &Value, input: &tgmesh_detect::Input<'_>) -> std::io::Result<()> {
-        self.finds.clear();
-        self.detector.find(input, &mut self.finds);
+        self.found.clear();
+        self.detector.find(input, &mut self.found);
         if self.explain {
-            return explain::write(&mut self.out, id, input.text, &self.finds);
+            return explain::write(&mut self.out, id, input.text, &self.found.finds);
         }
-        let found = self.finds.iter().map(Found::of).collect();
+        let found = self.found.finds.iter().map(Found::of).collect();
         line(&mut self.out, &Answer { id, found, error: None })
     }
 

@@ -2,7 +2,7 @@
 //! come out.
 
 use serde_json::Value;
-use tgmesh_detect::{Button, Detector, Entity, EntityKind, Input};
+use tgmesh_detect::{Button, Detector, Entity, EntityKind, Findings, Input};
 
 #[test]
 fn every_case_gives_what_its_label_says() {
@@ -34,7 +34,7 @@ fn every_case_gives_what_its_label_says() {
             .collect();
         let links: Vec<&str> = links.iter().map(|link| link.as_str().unwrap()).collect();
         let text = case["text"].as_str().unwrap();
-        let mut finds = Vec::new();
+        let mut found = Findings::default();
         detector.find(
             &Input {
                 text,
@@ -42,10 +42,12 @@ fn every_case_gives_what_its_label_says() {
                 buttons: &buttons,
                 links: &links,
                 prior: case["prior"].as_str(),
+                ..Input::default()
             },
-            &mut finds,
+            &mut found,
         );
-        let got: Vec<Value> = finds
+        let got: Vec<Value> = found
+            .finds
             .iter()
             .zip(list("expect").iter().chain(std::iter::repeat(&Value::Null)))
             .map(|(find, expected)| {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use tgmesh_detect::{Detector, Find, Input};
+use tgmesh_detect::{Detector, Find, Findings, Input};
 
 use crate::make::{self, Dice};
 
@@ -44,7 +44,7 @@ const CAPTIONS: [&str; 26] = [
 ];
 
 fn found(detector: &Detector, text: &str) -> Vec<Find> {
-    let mut out = Vec::new();
+    let mut out = Findings::default();
     detector.find(
         &Input {
             text,
@@ -52,6 +52,7 @@ fn found(detector: &Detector, text: &str) -> Vec<Find> {
         },
         &mut out,
     );
+    let out = out.finds;
     for find in &out {
         let span = find.span.clone().expect("it stands in the text");
         assert_eq!(text.get(span), Some(find.raw.as_str()), "{text:?}");

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
-use tgmesh_detect::{Button, Detector, Entity, EntityKind, Family, Find, Input, Role};
+use tgmesh_detect::{Button, Detector, Entity, EntityKind, Family, Find, Findings, Input, Name, Role};
 
 use crate::make::{self, Dice};
 
@@ -11,7 +11,7 @@ use crate::make::{self, Dice};
 static DETECTOR: LazyLock<Detector> = LazyLock::new(Detector::new);
 
 fn found(text: &str) -> Vec<Find> {
-    let mut out = Vec::new();
+    let mut out = Findings::default();
     DETECTOR.find(
         &Input {
             text,
@@ -19,7 +19,7 @@ fn found(text: &str) -> Vec<Find> {
         },
         &mut out,
     );
-    out
+    out.finds
 }
 
 /// Ordinary text, text of the characters that addresses and disguises are made of, and any text.
@@ -40,9 +40,10 @@ proptest! {
         let entities = [Entity { kind: EntityKind::TextUrl, offset, length, url: Some(&url) }, Entity { kind: EntityKind::Code, offset: length, length: offset, url: None }];
         let buttons = [Button::Url(&url), Button::Copy(&text)];
         let links = [url.as_str()];
-        let mut out = Vec::new();
-        DETECTOR.find(&Input { text: &text, entities: &entities, buttons: &buttons, links: &links, prior: Some(&prior) }, &mut out);
-        for find in out {
+        let names = [Name::Sender(&url), Name::Chat(&text)];
+        let mut out = Findings::default();
+        DETECTOR.find(&Input { text: &text, entities: &entities, buttons: &buttons, links: &links, quote: &url, names: &names, prior: Some(&prior) }, &mut out);
+        for find in out.finds {
             if let Some(span) = find.span.clone() {
                 prop_assert_eq!(text.get(span), Some(find.raw.as_str()));
             }

@@ -287,7 +287,7 @@ proptest! {
         let record = record(types::Message { entities: Some(vec![entity.into()]), ..message(&text) });
         let entities: Vec<_> = record.marks.iter().map(Mark::to_detect).collect();
         let input = tgmesh_detect::Input { text: &record.text, entities: &entities, ..Default::default() };
-        tgmesh_detect::Detector::new().find(&input, &mut Vec::new());
+        tgmesh_detect::Detector::new().find(&input, &mut tgmesh_detect::Findings::default());
         prop_assert_eq!(entities.is_empty(), offset < 0 || length < 0);
     }
 }
