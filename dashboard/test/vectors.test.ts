@@ -40,7 +40,7 @@ describe('golden vectors', () => {
 
   test('every type of server frame has a vector', () => {
     const types = names.filter((name) => name.startsWith('server_')).map((name) => name.slice('server_'.length))
-    const known: ServerFrame['type'][] = ['welcome', 'subscribed', 'detection', 'position', 'gap', 'error', 'pong', 'reconnect']
+    const known: ServerFrame['type'][] = ['welcome', 'subscribed', 'detection', 'match', 'position', 'gap', 'error', 'pong', 'reconnect']
     expect(types).toEqual(expect.arrayContaining(known))
   })
 

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::detection::{Detection, EventKind, Family};
+use crate::matched::{Match, MatchKind};
 
 /// Subprotocol of JSON text frames, the default.
 pub const SUBPROTOCOL_JSON: &str = "tgmesh.v1.json";
@@ -108,7 +109,7 @@ pub struct Filter {
     pub min_confidence: Option<f64>,
     /// Kinds of events.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub events: Option<Vec<EventKind>>,
+    pub events: Option<Vec<EventName>>,
     /// A duration with its unit (`10m`): an address again within it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unique_within: Option<String>,
@@ -116,6 +117,41 @@ pub struct Filter {
     pub backfill: bool,
     /// Whether events without an address are wanted.
     pub matches: bool,
+}
+
+/// A kind of event, of detections and matches alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EventName {
+    /// See [`EventKind::Called`].
+    Called,
+    /// See [`EventKind::AddedByEdit`].
+    AddedByEdit,
+    /// See [`EventKind::Retracted`].
+    Retracted,
+    /// See [`MatchKind::RuleMatched`].
+    RuleMatched,
+    /// See [`MatchKind::UnresolvedLink`].
+    UnresolvedLink,
+}
+
+impl From<EventKind> for EventName {
+    fn from(kind: EventKind) -> Self {
+        match kind {
+            EventKind::Called => Self::Called,
+            EventKind::AddedByEdit => Self::AddedByEdit,
+            EventKind::Retracted => Self::Retracted,
+        }
+    }
+}
+
+impl From<MatchKind> for EventName {
+    fn from(kind: MatchKind) -> Self {
+        match kind {
+            MatchKind::RuleMatched => Self::RuleMatched,
+            MatchKind::UnresolvedLink => Self::UnresolvedLink,
+        }
+    }
 }
 
 /// What the server sends.
@@ -166,6 +202,15 @@ pub enum ServerFrame {
         /// W3C Trace Context.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         traceparent: Option<String>,
+    },
+    /// A match, for subscriptions that ask for them. Not resumed.
+    Match {
+        /// Id of the subscription.
+        id: String,
+        /// Sequence in MATCHES, which counts for itself.
+        seq: u64,
+        /// The event.
+        data: Box<Match>,
     },
     /// Nothing up to `seq` is outstanding: resume from here.
     Position {

@@ -11,6 +11,7 @@ pub mod detection;
 pub mod frame;
 pub mod headers;
 pub mod id;
+pub mod matched;
 pub mod stats;
 pub mod subject;
 

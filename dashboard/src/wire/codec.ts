@@ -28,6 +28,7 @@ const SHAPES: Record<ServerFrame['type'], Record<string, 'string' | 'number' | '
   welcome: { epoch: 'string', seq: 'number', subject: 'string', expires_at: 'number' },
   subscribed: { id: 'string', epoch: 'string', seq: 'number', recovered: 'boolean', filter: 'object' },
   detection: { id: 'string', seq: 'number', data: 'object' },
+  match: { id: 'string', seq: 'number', data: 'object' },
   position: { id: 'string', epoch: 'string', seq: 'number' },
   gap: { id: 'string', from: 'number', to: 'number' },
   error: { code: 'string', message: 'string' },

@@ -136,6 +136,19 @@ export type EventKind =
   /** An edit or a deletion took it away. */
   | "retracted"
 
+/** A kind of event, of detections and matches alike. */
+export type EventName =
+  /** See [`EventKind::Called`]. */
+  | "called"
+  /** See [`EventKind::AddedByEdit`]. */
+  | "added_by_edit"
+  /** See [`EventKind::Retracted`]. */
+  | "retracted"
+  /** See [`MatchKind::RuleMatched`]. */
+  | "rule_matched"
+  /** See [`MatchKind::UnresolvedLink`]. */
+  | "unresolved_link"
+
 /** Address family: one way to write an address, shared by one or more chains. */
 export type Family =
   /** 32 bytes in base58. */
@@ -162,7 +175,7 @@ export type Filter = {
   /** Bot API ids of chats. */
   chats?: Array<number> | null
   /** Kinds of events. */
-  events?: Array<EventKind> | null
+  events?: Array<EventName> | null
   /** Address families. */
   families?: Array<Family> | null
   /** Whether events without an address are wanted. */
@@ -208,6 +221,43 @@ export type Listener = {
   /** Shard of the process. */
   shard: number
 }
+
+/** One match, as it is published on `tgmesh.v1.matches.<chat_id>`. */
+export type Match = {
+  /** `unresolved_link`: the chain that the link names; nil where it names none. */
+  chain?: string | null
+  /** Where it was posted. */
+  chat: Chat
+  /** What was matched. */
+  event: MatchKind
+  /** Idempotency key, see [`crate::id::MatchIdParts`]. */
+  id: EventId
+  /** `unresolved_link`: the link as written; else nil. */
+  link?: string | null
+  /** The process that found it. */
+  listener: Listener
+  /** The message. */
+  message: Message
+  /** `unresolved_link`: the letters that stand where the address should; else nil. */
+  raw?: string | null
+  /** Names of the watch rules that matched, sorted. */
+  rules?: Array<string>
+  /** Schema version, `major.minor.patch`; the same major number is readable. */
+  schema_version: string
+  /** Who posted it; nil for channel posts. */
+  sender?: Sender | null
+  /** `unresolved_link`: the site, as in a detection's `link:` evidence; else nil. */
+  site?: string | null
+  /** When it passed the listener's stages. */
+  times: Times
+}
+
+/** What was matched. */
+export type MatchKind =
+  /** A watch rule that publishes matched a message without an address. */
+  | "rule_matched"
+  /** A link names an address that cannot be read back from it, as a base58 key in lower case. */
+  | "unresolved_link"
 
 /** The message that holds a find. */
 export type Message = {
@@ -344,6 +394,16 @@ export type ServerFrame =
     /** W3C Trace Context. */
     traceparent?: string | null
     type: "detection"
+  }
+  /** A match, for subscriptions that ask for them. Not resumed. */
+  | {
+    /** The event. */
+    data: Match
+    /** Id of the subscription. */
+    id: string
+    /** Sequence in MATCHES, which counts for itself. */
+    seq: number
+    type: "match"
   }
   /** Nothing up to `seq` is outstanding: resume from here. */
   | {

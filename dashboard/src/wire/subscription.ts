@@ -1,4 +1,4 @@
-import type { Detection, ErrorCode, Filter, Resume, ServerFrame } from './schema'
+import type { Detection, ErrorCode, Filter, Match, Resume, ServerFrame } from './schema'
 
 type Frame<Name extends ServerFrame['type']> = Extract<ServerFrame, { type: Name }>
 
@@ -11,6 +11,12 @@ export interface Delivery {
   replayed: boolean
 }
 
+/** A match as it is handed on: live only, with a sequence that counts for itself. */
+export interface Matched {
+  seq: number
+  match: Match
+}
+
 /** Events that will not come; `from` and `to` are absent when the stream itself is another one now. */
 export interface Loss {
   from?: number
@@ -20,6 +26,8 @@ export interface Loss {
 /** What a subscription tells its owner. */
 export interface Handlers {
   delivery(delivery: Delivery): void
+  /** Where the filter asks for them. Matches are not resumed: what came while away is not told. */
+  match?(matched: Matched): void
   /** The filter that is in force: the one asked for, cut to the token's rights. */
   subscribed?(filter: Filter): void
   /** After a reconnect: nothing was missed. */
@@ -66,12 +74,14 @@ export class Subscription {
   }
 
   /** Takes a frame that names this subscription. */
-  take(frame: Frame<'subscribed' | 'detection' | 'position' | 'gap' | 'error'>): void {
+  take(frame: Frame<'subscribed' | 'detection' | 'match' | 'position' | 'gap' | 'error'>): void {
     switch (frame.type) {
       case 'subscribed':
         return this.#subscribed(frame)
       case 'detection':
         return this.#detection(frame)
+      case 'match':
+        return this.#handlers.match?.({ seq: frame.seq, match: frame.data })
       case 'position':
         return this.#moved(frame.epoch, frame.seq)
       case 'gap':

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use schemars::generate::SchemaSettings;
 use tgmesh_proto::detection::Detection;
 use tgmesh_proto::frame::{ClientFrame, ServerFrame};
+use tgmesh_proto::matched::Match;
 use tgmesh_proto::stats::StatsReport;
 
 use crate::samples;
@@ -19,6 +20,7 @@ fn schemas_are_current() {
         serde_json::to_string_pretty(&schema).expect("a schema is JSON") + "\n"
     }
     check("schema/detection.json", schema::<Detection>().as_bytes());
+    check("schema/match.json", schema::<Match>().as_bytes());
     check("schema/client-frame.json", schema::<ClientFrame>().as_bytes());
     check("schema/server-frame.json", schema::<ServerFrame>().as_bytes());
     check("schema/stats-report.json", schema::<StatsReport>().as_bytes());

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use tgmesh_proto::codec::{self, DecodeError, MAX_PAYLOAD_BYTES, MAX_TEXT_CHARS};
 use tgmesh_proto::frame::{ClientFrame, ServerFrame};
+use tgmesh_proto::matched::Match;
 
 use crate::samples;
 
@@ -20,6 +21,7 @@ proptest! {
     #[test]
     fn any_bytes_are_refused_or_read(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = codec::decode(&bytes);
+        let _ = codec::decode_match(&bytes);
         let _ = rmp_serde::from_slice::<ClientFrame>(&bytes);
         let _ = rmp_serde::from_slice::<ServerFrame>(&bytes);
         let _ = serde_json::from_slice::<ClientFrame>(&bytes);
@@ -34,6 +36,39 @@ proptest! {
         bytes.truncate(at);
         prop_assert!(codec::decode(&bytes).is_err());
     }
+}
+
+#[test]
+fn a_match_is_read_back_and_its_bounds_hold() {
+    let read = |event: &Match| codec::decode_match(&codec::encode_match(event).expect("fits"));
+    for event in [samples::rule_match(), samples::link_match()] {
+        assert_eq!(read(&event).expect("it was just written"), event);
+        let detection = codec::decode(&codec::encode_match(&event).expect("fits"));
+        assert!(matches!(detection, Err(DecodeError::Malformed(_))), "{detection:?}");
+    }
+    assert!(codec::decode_match(&codec::encode(&samples::full()).expect("fits")).is_err());
+    let broken: [(&str, fn(&mut Match)); 6] = [
+        ("message.text", |event| {
+            event.message.text = "x".repeat(MAX_TEXT_CHARS + 1)
+        }),
+        ("rules", |event| event.rules = vec![String::new(); 65]),
+        ("rules", |event| event.rules = vec!["x".repeat(1025)]),
+        ("link", |event| event.link = Some("x".repeat(2049))),
+        ("raw", |event| event.raw = Some("x".repeat(1025))),
+        ("chat.title", |event| event.chat.title = "x".repeat(1025)),
+    ];
+    for (name, breaks) in broken {
+        let mut event = samples::link_match();
+        breaks(&mut event);
+        let error = read(&event).expect_err("out of bounds");
+        assert!(
+            matches!(error, DecodeError::OutOfBounds { field, .. } if field == name),
+            "{error}"
+        );
+    }
+    let mut later = samples::rule_match();
+    later.schema_version = "2.0.0".to_owned();
+    assert!(matches!(read(&later), Err(DecodeError::UnknownVersion(_))));
 }
 
 #[test]

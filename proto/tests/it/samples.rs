@@ -8,8 +8,9 @@ use tgmesh_proto::detection::{
     Chat, ChatKind, Detection, EventKind, Family, Forward, Listener, Message, Method, Role, SeenBefore, Sender,
     SenderKind, Times,
 };
-use tgmesh_proto::frame::{ClientFrame, ErrorCode, Filter, Resume, ServerFrame};
-use tgmesh_proto::id::{DELETED, IdParts, RevisionButton, RevisionEntity, revision};
+use tgmesh_proto::frame::{ClientFrame, ErrorCode, EventName, Filter, Resume, ServerFrame};
+use tgmesh_proto::id::{DELETED, IdParts, MatchIdParts, Matched, RevisionButton, RevisionEntity, revision};
+use tgmesh_proto::matched::Match;
 use tgmesh_proto::stats::{HistogramSnapshot, StatsReport};
 
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -34,6 +35,8 @@ pub fn vectors() -> Vec<Vector> {
         vector("detection_full", &full()),
         vector("detection_retracted", &retracted()),
         vector("detection_group", &group()),
+        vector("match_rule", &rule_match()),
+        vector("match_link", &link_match()),
         client(
             "client_subscribe",
             ClientFrame::Subscribe {
@@ -101,6 +104,14 @@ pub fn vectors() -> Vec<Vector> {
                 seq: 124,
                 data: Box::new(full()),
                 traceparent: Some(TRACEPARENT.to_owned()),
+            },
+        ),
+        server(
+            "server_match",
+            ServerFrame::Match {
+                id: "s1".to_owned(),
+                seq: 7,
+                data: Box::new(link_match()),
             },
         ),
         server(
@@ -239,6 +250,61 @@ fn group() -> Detection {
     )
 }
 
+/// A match with nothing optional in it but its rules.
+pub fn rule_match() -> Match {
+    let rules = vec!["airdrops".to_owned(), "launch".to_owned()];
+    let of = Detection {
+        message: Message {
+            text: "Launch at 20:00 UTC, no CA yet".to_owned(),
+            ..minimal().message
+        },
+        ..minimal()
+    };
+    matched(of, Matched::Rules(&rules), rules.clone(), None)
+}
+
+/// A match with everything in it.
+pub fn link_match() -> Match {
+    let link = "https://dexscreener.com/solana/7xkxtg2cw87d97txjsdpbd5jbkhetqa83tzrujosgasu?ref=1";
+    let named = Matched::Link {
+        site: "dexscreener.com",
+        chain: Some("solana"),
+        raw: "7xkxtg2cw87d97txjsdpbd5jbkhetqa83tzrujosgasu",
+    };
+    matched(full(), named, vec!["base-gems".to_owned()], Some(link))
+}
+
+fn matched(of: Detection, matched: Matched<'_>, rules: Vec<String>, link: Option<&str>) -> Match {
+    let id = MatchIdParts {
+        chat_id: of.chat.id,
+        chat_kind: of.chat.kind,
+        account: &of.listener.account,
+        message_id: of.message.id,
+        revision: &of.message.revision,
+        matched,
+    }
+    .id();
+    let (site, chain, raw) = match matched {
+        Matched::Rules(_) => (None, None, None),
+        Matched::Link { site, chain, raw } => (Some(site), chain, Some(raw)),
+    };
+    Match {
+        schema_version: SCHEMA_VERSION.to_owned(),
+        id,
+        event: matched.kind(),
+        chain: chain.map(str::to_owned),
+        site: site.map(str::to_owned),
+        raw: raw.map(str::to_owned),
+        link: link.map(str::to_owned),
+        chat: of.chat,
+        message: of.message,
+        sender: of.sender,
+        rules,
+        listener: of.listener,
+        times: of.times,
+    }
+}
+
 fn event(chat: Chat, message: i64, revision: &str, kind: EventKind, family: Family, address: &str) -> Detection {
     let account = "alpha";
     let id = IdParts {
@@ -307,10 +373,10 @@ fn full_filter() -> Filter {
         rules: Some(vec!["base-gems".to_owned()]),
         text: Some("(?i)launch".to_owned()),
         min_confidence: Some(0.5),
-        events: Some(vec![EventKind::Called, EventKind::AddedByEdit]),
+        events: Some(vec![EventName::Called, EventName::AddedByEdit, EventName::RuleMatched]),
         unique_within: Some("10m".to_owned()),
         backfill: true,
-        matches: false,
+        matches: true,
     }
 }
 

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use regex::{Regex, RegexBuilder};
 use tgmesh_lifecycle::settings::positive_duration;
-use tgmesh_proto::detection::{Detection, EventKind, Family};
-use tgmesh_proto::frame::{Filter, MAX_PATTERN_BYTES};
+use tgmesh_proto::detection::{Detection, Family};
+use tgmesh_proto::frame::{EventName, Filter, MAX_PATTERN_BYTES};
+use tgmesh_proto::matched::Match;
 
 /// Most entries of a list.
 const MAX_LIST: usize = 1000;
@@ -37,8 +38,9 @@ pub struct Matcher {
     senders: Option<HashSet<i64>>,
     rules: Option<HashSet<String>>,
     min_confidence: f64,
-    events: Option<Vec<EventKind>>,
+    events: Option<Vec<EventName>>,
     backfill: bool,
+    matches: bool,
     text: Option<Regex>,
     unique_within: Option<Duration>,
 }
@@ -75,6 +77,7 @@ impl Matcher {
             min_confidence,
             events: set("events", filter.events.as_ref())?.map(|set| set.into_iter().collect()),
             backfill: filter.backfill,
+            matches: filter.matches,
             text: filter.text.as_deref().map(pattern).transpose()?,
             unique_within: filter.unique_within.as_deref().map(unique_within).transpose()?,
         })
@@ -91,7 +94,10 @@ impl Matcher {
                 .families
                 .as_ref()
                 .is_none_or(|families| families.contains(&event.family))
-            && self.events.as_ref().is_none_or(|events| events.contains(&event.event))
+            && self
+                .events
+                .as_ref()
+                .is_none_or(|events| events.contains(&event.event.into()))
             && self.chats.as_ref().is_none_or(|chats| chats.contains(&event.chat.id))
             && self
                 .addresses
@@ -111,12 +117,45 @@ impl Matcher {
                 .is_none_or(|rules| event.rules.iter().any(|rule| rules.contains(rule)))
     }
 
-    /// Whether the message's text matches, in time linear in its length.
+    /// As [`Matcher::wants`], for a match. Keys are AND: one about an address lets no match pass,
+    /// because a match has none, nor a family or a confidence; it may have a chain.
     #[must_use]
-    pub fn text_matches(&self, event: &Detection) -> bool {
-        self.text
-            .as_ref()
-            .is_none_or(|pattern| pattern.is_match(&event.message.text))
+    pub fn wants_match(&self, event: &Match) -> bool {
+        let sender = || event.sender.as_ref().map(|sender| sender.id);
+        self.matches
+            && self.families.is_none()
+            && self.addresses.is_none()
+            && self.min_confidence <= 0.0
+            && (self.backfill || !event.listener.backfill)
+            && self
+                .events
+                .as_ref()
+                .is_none_or(|events| events.contains(&event.event.into()))
+            && self.chats.as_ref().is_none_or(|chats| chats.contains(&event.chat.id))
+            && self
+                .chains
+                .as_ref()
+                .is_none_or(|chains| event.chain.as_ref().is_some_and(|chain| chains.contains(chain)))
+            && self
+                .senders
+                .as_ref()
+                .is_none_or(|senders| sender().is_some_and(|id| senders.contains(&id)))
+            && self
+                .rules
+                .as_ref()
+                .is_none_or(|rules| event.rules.iter().any(|rule| rules.contains(rule)))
+    }
+
+    /// Whether matches are wanted at all.
+    #[must_use]
+    pub fn wants_matches(&self) -> bool {
+        self.matches
+    }
+
+    /// Whether the text of a message matches, in time linear in its length.
+    #[must_use]
+    pub fn text_matches(&self, text: &str) -> bool {
+        self.text.as_ref().is_none_or(|pattern| pattern.is_match(text))
     }
 
     /// The memory that `unique_within` needs, where the filter has it.

@@ -293,7 +293,7 @@ fn gap(sub: &Sub, from: u64, to: u64) {
 }
 
 fn wants(matcher: &Matcher, event: &Event) -> bool {
-    matcher.wants(&event.detection, &event.address_key) && matcher.text_matches(&event.detection)
+    matcher.wants(&event.detection, &event.address_key) && matcher.text_matches(&event.detection.message.text)
 }
 
 fn subscribed(sub: &Sub, place: &Place, filter: Filter, recovered: bool, oldest: Option<u64>) -> Item {

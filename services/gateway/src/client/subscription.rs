@@ -51,7 +51,7 @@ impl Subscription {
 
     /// The part of the filter that is not the fan-out's: text and `unique_within`.
     pub fn passes(&mut self, event: &Event) -> bool {
-        self.matcher.text_matches(&event.detection)
+        self.matcher.text_matches(&event.detection.message.text)
             && self
                 .unique
                 .as_mut()

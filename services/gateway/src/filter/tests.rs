@@ -10,7 +10,7 @@ fn matcher(filter: &Filter) -> Matcher {
 
 fn wants(filter: &Filter, event: &Detection) -> bool {
     let matcher = matcher(filter);
-    matcher.wants(event, &address_key(&event.address)) && matcher.text_matches(event)
+    matcher.wants(event, &address_key(&event.address)) && matcher.text_matches(&event.message.text)
 }
 
 #[test]
@@ -129,11 +129,11 @@ fn every_key_selects() {
         ),
         (
             Filter {
-                events: Some(vec![EventKind::Called]),
+                events: Some(vec![EventName::Called]),
                 ..Filter::default()
             },
             Filter {
-                events: Some(vec![EventKind::Retracted]),
+                events: Some(vec![EventName::Retracted]),
                 ..Filter::default()
             },
         ),

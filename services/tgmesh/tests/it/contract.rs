@@ -98,18 +98,23 @@ fn commands_of_the_page_are_those_of_the_tool() {
 
 #[test]
 fn fields_of_the_page_are_those_of_the_schema() {
-    let schema: Value = read_json("proto/schema/detection.json");
-    let fields: BTreeSet<String> = schema["properties"]
-        .as_object()
-        .expect("properties")
-        .keys()
-        .cloned()
-        .collect();
-    let written: BTreeSet<String> = section("## The detection event")
-        .lines()
-        .filter_map(|line| Some(line.strip_prefix("| `")?.split('`').next()?.to_owned()))
-        .collect();
-    assert_eq!(written, fields);
+    for (file, title) in [
+        ("proto/schema/detection.json", "## The detection event"),
+        ("proto/schema/match.json", "## The match event"),
+    ] {
+        let schema: Value = read_json(file);
+        let fields: BTreeSet<String> = schema["properties"]
+            .as_object()
+            .expect("properties")
+            .keys()
+            .cloned()
+            .collect();
+        let written: BTreeSet<String> = section(title)
+            .lines()
+            .filter_map(|line| Some(line.strip_prefix("| `")?.split('`').next()?.to_owned()))
+            .collect();
+        assert_eq!(written, fields, "{title}");
+    }
 }
 
 #[test]
