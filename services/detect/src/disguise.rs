@@ -14,6 +14,7 @@ mod suspicion;
 
 use std::ops::Range;
 
+pub(crate) use alphabet::{Fold, fold};
 pub(crate) use filler::Fillers;
 pub(crate) use join::Atoms;
 pub(crate) use suspicion::Suspicion;

@@ -2,7 +2,7 @@
 
 /// What to do with a character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fold {
+pub(crate) enum Fold {
     /// It is itself.
     Keep,
     /// Nobody sees it.
@@ -16,7 +16,7 @@ pub(super) enum Fold {
 }
 
 /// What `c` stands for. ASCII is itself.
-pub(super) fn fold(c: char) -> Fold {
+pub(crate) fn fold(c: char) -> Fold {
     let code = c as u32;
     match code {
         0..=0xac => Fold::Keep,
