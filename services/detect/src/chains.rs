@@ -204,6 +204,10 @@ pub(crate) const CHAINS: &[Chain] = &[
     ),
     evm("hyperevm", &["hyperevm", "hyperliquid", "999"], &["hyperevm"], &[], &[]),
     evm("monad", &["monad", "143"], &["monad"], &[], &[]),
+    evm("megaeth", &["megaeth", "4326"], &["megaeth"], &[], &[]),
+    evm("story", &["story", "1514"], &["story protocol"], &[], &[]),
+    evm("plasma", &["plasma", "9745"], &["plasma chain"], &[], &[]),
+    evm("tempo", &["tempo", "4217"], &["tempo chain"], &[], &[]),
     Chain {
         name: "solana",
         family: Family::Solana,

@@ -3,12 +3,12 @@
 use std::ops::Range;
 
 use crate::{
-    Button, Entity, EntityKind, Findings, Input, Method, Role, chains,
+    Button, Entity, EntityKind, Findings, Input, Method, Name, Role, chains,
     disguise::{Atoms, Fillers, REVERSED, Reading, Suspicion},
     evidence::{Label, Labels, Names},
     families::{self, Proof, Seen},
     gather::{Gather, Scene, Sighting},
-    links::{self, Told},
+    links::{self, Held, Told},
     scan,
 };
 
@@ -38,80 +38,68 @@ impl Detector {
     }
 
     /// Appends the addresses of `input` to `out`, each once, in the order of their first sighting:
-    /// text, hidden links, buttons, previews.
+    /// text, hidden links, buttons, previews, quote, names; and the links whose address is lost.
     ///
     /// More than 512 addresses of one message are left out. Allocates nothing unless something looks
     /// like an address or a part of one. Takes any text, of any length, in time that grows with the
     /// length alone.
     pub fn find(&self, input: &Input<'_>, out: &mut Findings) {
         let prior = input.prior.and_then(chains::by_name);
-        let mut gather = Gather::new(Scene::new(input.text, &self.names, &self.labels, prior), &mut out.finds);
-        read_text(input.text, &mut |seen, told, span| {
-            let method = if told.is_some() { Method::Link } else { Method::Plain };
-            gather.add(Sighting {
-                raw: &input.text[span.clone()],
-                at: span.clone(),
-                span: Some(span),
-                seen,
-                told,
-                method,
-                steps: &[],
-            });
-        });
+        let scene = |text, source| Scene::new(text, source, &self.names, &self.labels, prior);
+        let mut gather = Gather::new(scene(input.text, None), out);
+        self.text(input.text, &mut gather);
         for entity in input.entities {
             if let (EntityKind::TextUrl, Some(url)) = (entity.kind, entity.url) {
-                links::read(url, &mut |seen, told| {
-                    let at = place(input.text, entity);
-                    gather.add(Sighting {
-                        raw: raw_of(url, &seen),
-                        at,
-                        span: None,
-                        seen,
-                        told: Some(told),
-                        method: Method::Entity,
-                        steps: &[],
-                    });
-                });
+                link(url, &place(input.text, entity), Method::Entity, &mut gather);
             }
         }
         let end = input.text.len()..input.text.len();
         for button in input.buttons {
-            let (text, is_url) = match button {
-                Button::Url(url) => (*url, true),
-                Button::Copy(text) => (*text, false),
-            };
-            let mut add = |seen: Seen, told| {
-                gather.add(Sighting {
-                    raw: raw_of(text, &seen),
-                    at: end.clone(),
-                    span: None,
-                    seen,
-                    told,
-                    method: Method::Button,
-                    steps: &[],
-                });
-            };
-            if is_url {
-                links::read(text, &mut |seen, told| add(seen, Some(told)));
-            } else {
-                read_text(text, &mut |seen, told, _| add(seen, told));
+            match button {
+                Button::Url(url) => link(url, &end, Method::Button, &mut gather),
+                Button::Copy(text) => read_text(text, &mut |held, span| match held {
+                    Found::Bare(seen) => gather.add(Sighting::hidden(text, &end, seen, None, Method::Button)),
+                    Found::InLink(held) => add_held(held, &text[span], &end, None, Method::Button, &mut gather),
+                }),
             }
         }
-        for link in input.links {
-            links::read(link, &mut |seen, told| {
-                gather.add(Sighting {
-                    raw: raw_of(link, &seen),
-                    at: end.clone(),
-                    span: None,
-                    seen,
-                    told: Some(told),
-                    method: Method::Link,
-                    steps: &[],
-                });
-            });
+        for url in input.links {
+            link(url, &end, Method::Link, &mut gather);
         }
-        if Suspicion::of(input.text).any() {
-            self.look_behind(input.text, &mut gather);
+        if !input.quote.is_empty() {
+            gather.enter(scene(input.quote, Some("quote")));
+            self.text(input.quote, &mut gather);
+        }
+        for name in input.names {
+            let (name, source) = match name {
+                Name::Sender(name) => (*name, "name:sender"),
+                Name::Chat(name) => (*name, "name:chat"),
+            };
+            gather.enter(scene(name, Some(source)));
+            self.text(name, &mut gather);
+        }
+        gather.finish();
+    }
+
+    /// Finds what stands in the text of the scene, in the open and disguised.
+    fn text<'a>(&self, text: &'a str, gather: &mut Gather<'a, '_>) {
+        read_text(text, &mut |held, span| match held {
+            Found::Bare(seen) => gather.add(Sighting {
+                raw: &text[span.clone()],
+                at: span.clone(),
+                span: Some(span),
+                seen,
+                told: None,
+                method: Method::Plain,
+                steps: &[],
+            }),
+            Found::InLink(held) => {
+                let word = &text[span.clone()];
+                add_held(held, word, &span, Some(span.start), Method::Link, gather);
+            }
+        });
+        if Suspicion::of(text).any() {
+            self.look_behind(text, gather);
         }
     }
 
@@ -119,7 +107,10 @@ impl Detector {
     fn look_behind(&self, text: &str, gather: &mut Gather<'_, '_>) {
         let folded = Reading::folded(text, &self.fillers);
         if !folded.is_plain() {
-            read_text(&folded.text, &mut |seen, told, span| {
+            read_text(&folded.text, &mut |held, word| {
+                let Some((seen, told, span)) = held.readable(&word) else {
+                    return;
+                };
                 let steps = folded.steps(&span);
                 if !steps.is_empty() {
                     add_behind(text, &folded, seen, told, &span, &steps, gather);
@@ -132,8 +123,10 @@ impl Detector {
             // Backwards, any key is another key: without a word for it only what proves itself.
             let proven =
                 |seen: &Seen| says_reversed || !matches!(seen.proof, Proof::Base58 | Proof::Base58Words | Proof::Hex32);
-            read_text(&reversed.text, &mut |seen, told, span| {
-                if told.is_none() && proven(&seen) {
+            read_text(&reversed.text, &mut |held, span| {
+                if let Found::Bare(seen) = held
+                    && proven(&seen)
+                {
                     let mut steps = reversed.steps(&span);
                     steps.push(REVERSED);
                     add_behind(text, &reversed, seen, None, &span, &steps, gather);
@@ -187,9 +180,31 @@ fn add_behind(
     });
 }
 
-/// Every address of a text as it stands, with what its link tells if it stands in one, and where
-/// it stands.
-fn read_text(text: &str, found: &mut dyn FnMut(Seen, Option<Told>, Range<usize>)) {
+/// What a text holds at some place.
+enum Found {
+    /// An address by itself.
+    Bare(Seen),
+    /// Something that a link holds, whose spans count in that link.
+    InLink(Held),
+}
+
+impl Found {
+    /// The address with what its link tells, and where it stands; `word` is the place of the link.
+    fn readable(self, word: &Range<usize>) -> Option<(Seen, Option<Told>, Range<usize>)> {
+        match self {
+            Self::Bare(seen) => Some((seen, None, word.clone())),
+            Self::InLink(Held::Address(seen, told)) => {
+                let span = word.start + seen.span.start..word.start + seen.span.end;
+                Some((seen, Some(told), span))
+            }
+            Self::InLink(Held::Lost(_)) => None,
+        }
+    }
+}
+
+/// Hands over what a text holds as it stands, with its place: of the address itself, or of the
+/// link that holds it.
+fn read_text(text: &str, found: &mut dyn FnMut(Found, Range<usize>)) {
     let mut word = 0..0;
     let mut in_link = false;
     for run in scan::runs(text) {
@@ -197,10 +212,8 @@ fn read_text(text: &str, found: &mut dyn FnMut(Seen, Option<Told>, Range<usize>)
             word = links::word_around(text, run.range.start);
             in_link = links::is_link(&text[word.clone()]);
             if in_link {
-                let start = word.start;
-                links::read(&text[word.clone()], &mut |seen, told| {
-                    let span = start + seen.span.start..start + seen.span.end;
-                    found(seen, Some(told), span);
+                links::read(&text[word.clone()], &mut |held| {
+                    found(Found::InLink(held), word.clone());
                 });
                 continue;
             }
@@ -209,13 +222,37 @@ fn read_text(text: &str, found: &mut dyn FnMut(Seen, Option<Told>, Range<usize>)
         }
         families::look(&run, &mut |seen| {
             let span = seen.span.clone();
-            found(seen, None, span);
+            found(Found::Bare(seen), span);
         });
     }
 }
 
-fn raw_of<'a>(text: &'a str, seen: &Seen) -> &'a str {
-    &text[seen.span.clone()]
+/// Adds what a link holds that cannot be read in a text.
+fn link(url: &str, at: &Range<usize>, method: Method, gather: &mut Gather<'_, '_>) {
+    links::read(url, &mut |held| add_held(held, url, at, None, method, gather));
+}
+
+/// Adds what a link holds; `start` is the link's place when it stands in the scene's text.
+fn add_held(
+    held: Held,
+    link: &str,
+    at: &Range<usize>,
+    start: Option<usize>,
+    method: Method,
+    gather: &mut Gather<'_, '_>,
+) {
+    match held {
+        Held::Address(seen, told) => {
+            let mut sighting = Sighting::hidden(link, at, seen, Some(told), method);
+            if let Some(start) = start {
+                let span = start + sighting.seen.span.start..start + sighting.seen.span.end;
+                sighting.at = span.clone();
+                sighting.span = Some(span);
+            }
+            gather.add(sighting);
+        }
+        Held::Lost(lost) => gather.lose(lost, link, start.map(|start| start..start + link.len())),
+    }
 }
 
 /// Where an entity stands, in bytes; the end of the text when it stands nowhere.

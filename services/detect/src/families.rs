@@ -5,7 +5,7 @@
 //! here and a line in [`look`].
 
 mod aptos;
-mod base58;
+pub(crate) mod base58;
 pub(crate) mod evm;
 mod move_vm;
 pub(crate) mod solana;
@@ -68,4 +68,32 @@ pub(crate) fn look(run: &Run<'_>, found: &mut dyn FnMut(Seen)) {
         ton::look_raw(run, &span, word, found);
     }
     ton::look(run, found);
+}
+
+/// Whether `word` is an address of a family whose case matters, all in capitals or all in small
+/// letters.
+pub(crate) fn lost_case(word: &str, family: Family) -> bool {
+    let lower = word.bytes().any(|b| b.is_ascii_lowercase());
+    let upper = word.bytes().any(|b| b.is_ascii_uppercase());
+    let hex = word.bytes().all(|b| b.is_ascii_hexdigit());
+    if lower == upper || hex {
+        return false;
+    }
+    match family {
+        Family::Solana => {
+            solana::LENGTHS.contains(&word.len()) && word.bytes().all(|b| b.is_ascii_alphanumeric() && b != b'0')
+        }
+        Family::Tron => {
+            word.len() == tron::LENGTH
+                && word.starts_with(['t', 'T'])
+                && word.bytes().all(|b| b.is_ascii_alphanumeric() && b != b'0')
+        }
+        Family::Ton => {
+            word.len() == ton::LENGTH
+                && ["eq", "uq", "ef", "uf"]
+                    .iter()
+                    .any(|tag| word[..2].eq_ignore_ascii_case(tag))
+        }
+        Family::Evm | Family::Sui | Family::Aptos => false,
+    }
 }

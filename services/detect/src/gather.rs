@@ -1,14 +1,14 @@
 //! Sightings become finds: chain, role and confidence are settled, and an address that was seen
 //! twice is told once.
 
-use std::{cell::OnceCell, ops::Range};
+use std::{borrow::Cow, cell::OnceCell, ops::Range};
 
 use crate::{
-    Family, Find, Method, Role,
+    Family, Find, Findings, Method, Role, UnresolvedLink,
     chains::Chain,
     evidence::{Clue, ENOUGH, Label, Labels, Mention, Names, confidence, nearest},
     families::{Proof, Seen},
-    links::Told,
+    links::{Lost, Told},
 };
 
 /// An address where it was seen.
@@ -29,11 +29,29 @@ pub(crate) struct Sighting<'a> {
     pub(crate) steps: &'a [&'static str],
 }
 
+impl<'a> Sighting<'a> {
+    /// One that stands in something that a reader does not see as text; `at` is where words about
+    /// it stand.
+    pub(crate) fn hidden(holder: &'a str, at: &Range<usize>, seen: Seen, told: Option<Told>, method: Method) -> Self {
+        Self {
+            raw: &holder[seen.span.clone()],
+            at: at.clone(),
+            span: None,
+            seen,
+            told,
+            method,
+            steps: &[],
+        }
+    }
+}
+
 /// The text that addresses stand in, for questions about their surroundings. Read only when an
 /// address asks.
 #[derive(Debug)]
 pub(crate) struct Scene<'a> {
     text: &'a str,
+    /// What it is, when it is not the message itself.
+    source: Option<&'static str>,
     names: &'a Names,
     labels: &'a Labels,
     prior: Option<&'static Chain>,
@@ -42,9 +60,16 @@ pub(crate) struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    pub(crate) fn new(text: &'a str, names: &'a Names, labels: &'a Labels, prior: Option<&'static Chain>) -> Self {
+    pub(crate) fn new(
+        text: &'a str,
+        source: Option<&'static str>,
+        names: &'a Names,
+        labels: &'a Labels,
+        prior: Option<&'static Chain>,
+    ) -> Self {
         Self {
             text,
+            source,
             names,
             labels,
             prior,
@@ -73,38 +98,116 @@ impl<'a> Scene<'a> {
 /// below it, and what a longer text costs stays in proportion.
 const MOST: usize = 512;
 
+/// The most of a link without an address that is kept, in bytes.
+const LONGEST_LINK: usize = 2048;
+
 /// Collects the finds of one message.
 #[derive(Debug)]
 pub(crate) struct Gather<'a, 'o> {
     pub(crate) scene: Scene<'a>,
-    out: &'o mut Vec<Find>,
+    out: &'o mut Findings,
     /// Where this message's finds begin.
     first: usize,
+    /// Where the finds of this scene begin.
+    scene_first: usize,
+    /// Where its unresolved links begin.
+    first_unresolved: usize,
 }
 
 impl<'a, 'o> Gather<'a, 'o> {
-    pub(crate) fn new(scene: Scene<'a>, out: &'o mut Vec<Find>) -> Self {
-        let first = out.len();
-        Self { scene, out, first }
+    pub(crate) fn new(scene: Scene<'a>, out: &'o mut Findings) -> Self {
+        let (first, first_unresolved) = (out.finds.len(), out.unresolved.len());
+        Self {
+            scene,
+            out,
+            first,
+            scene_first: first,
+            first_unresolved,
+        }
+    }
+
+    /// Goes on with another text of the same message.
+    pub(crate) fn enter(&mut self, scene: Scene<'a>) {
+        self.leave();
+        self.scene = scene;
+        self.scene_first = self.out.finds.len();
+    }
+
+    /// Places count in the message's own text alone.
+    fn leave(&mut self) {
+        if self.scene.source.is_some() {
+            for find in &mut self.out.finds[self.scene_first..] {
+                find.span = None;
+            }
+        }
     }
 
     /// Settles what one sighting is, and adds it or joins it to what is known of the address.
     pub(crate) fn add(&mut self, sighting: Sighting<'_>) {
-        let Some(find) = self.settle(sighting) else { return };
+        let Some(mut find) = self.settle(sighting) else { return };
         if find.method == Method::Deobfuscated && self.is_part(&find) {
             return;
         }
-        let full = self.out.len() - self.first >= MOST;
-        let known = self.out[self.first..].iter_mut().find(|known| {
+        let full = self.out.finds.len() - self.first >= MOST;
+        let known = self.out.finds[self.first..].iter().position(|known| {
             known.family == find.family
                 && known.address == find.address
                 && (known.coin_type == find.coin_type || known.coin_type.is_none() || find.coin_type.is_none())
         });
-        match known {
-            Some(known) => join(known, find),
+        match known.map(|index| self.first + index) {
+            Some(index) => {
+                if self.scene.source.is_some() && index < self.scene_first {
+                    find.span = None;
+                }
+                join(&mut self.out.finds[index], find);
+            }
             None if full => {}
-            None => self.out.push(find),
+            None => self.out.finds.push(find),
         }
+    }
+
+    /// Adds a link whose address cannot be read back from it, once.
+    pub(crate) fn lose(&mut self, lost: Lost, link: &str, span: Option<Range<usize>>) {
+        let known = &self.out.unresolved[self.first_unresolved..];
+        if known.len() >= MOST
+            || known
+                .iter()
+                .any(|known| known.raw == lost.raw && known.site == lost.site)
+        {
+            return;
+        }
+        self.out.unresolved.push(UnresolvedLink {
+            site: lost.site,
+            chain: Some(lost.chain),
+            raw: lost.raw,
+            link: link[..link.floor_char_boundary(LONGEST_LINK)].to_owned(),
+            span: span.filter(|_| self.scene.source.is_none()),
+        });
+    }
+
+    /// Settles what only the whole message tells: a link in one case is resolved when the message
+    /// also has the address as it should be.
+    pub(crate) fn finish(mut self) {
+        self.leave();
+        let finds = &mut self.out.finds[self.first..];
+        let mut index = 0;
+        let first = self.first_unresolved;
+        self.out.unresolved.retain(|link| {
+            index += 1;
+            let known = finds.iter_mut().find(|find| {
+                index > first
+                    && Some(find.family.as_str()) == link.chain
+                    && find.address.eq_ignore_ascii_case(&link.raw)
+            });
+            if let Some(find) = known {
+                let evidence = Cow::Owned(format!("link:{}", link.site));
+                if !find.evidence.contains(&evidence) {
+                    find.evidence.push(evidence);
+                }
+                return false;
+            }
+            true
+        });
     }
 
     /// Whether a disguised find is a piece of something known. What is known and turns out to be a
@@ -124,7 +227,7 @@ impl<'a, 'o> Gather<'a, 'o> {
                     overlap(at, place)
                 }
         };
-        let known = &self.out[self.first..];
+        let known = &self.out.finds[self.scene_first..];
         if known.iter().any(|known| {
             known
                 .span
@@ -134,8 +237,8 @@ impl<'a, 'o> Gather<'a, 'o> {
             return true;
         }
         let mut index = 0;
-        let first = self.first;
-        self.out.retain(|known| {
+        let first = self.scene_first;
+        self.out.finds.retain(|known| {
             index += 1;
             index <= first
                 || !known
@@ -204,7 +307,12 @@ impl<'a, 'o> Gather<'a, 'o> {
                 role = Role::Token;
             }
         }
+        if let Some(told) = &told {
+            clues.extend(told.broken.then_some(Clue::Step("fold:defang")));
+            clues.extend(told.step.map(Clue::Packed));
+        }
         clues.extend(steps.iter().map(|step| Clue::Step(step)));
+        clues.extend(self.scene.source.map(Clue::Source));
         let confidence = confidence(&clues);
         (confidence >= ENOUGH).then(|| Find {
             family,

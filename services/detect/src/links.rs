@@ -4,6 +4,8 @@
 //! less confidence, and pages of transactions and blocks never do.
 
 mod parts;
+mod refang;
+mod start;
 mod table;
 
 use std::borrow::Cow;
@@ -30,6 +32,24 @@ pub(crate) struct Told {
     pub(crate) family: Option<Family>,
     /// It is what the link is about, not the coin it is paid with.
     pub(crate) subject: bool,
+    /// Its host was written so that no client makes it clickable.
+    pub(crate) broken: bool,
+    /// How the address was packed into it.
+    pub(crate) step: Option<&'static str>,
+}
+
+impl Told {
+    fn of(clue: Clue) -> Self {
+        Self {
+            clue,
+            role: Role::Unknown,
+            chain: None,
+            family: None,
+            subject: true,
+            broken: false,
+            step: None,
+        }
+    }
 }
 
 /// Path segments whose page shows something that is no address.
@@ -87,15 +107,45 @@ const QUOTES: [&str; 10] = [
 /// Of a longer link only so many bytes are read; what messengers and browsers take is shorter.
 const LONGEST: usize = 4096;
 
-/// Hands every address of `link` to `found`, with what the link tells about it.
+/// What a link holds.
+#[derive(Debug)]
+pub(crate) enum Held {
+    /// An address that can be read.
+    Address(Seen, Told),
+    /// The place of an address whose case is lost.
+    Lost(Lost),
+}
+
+/// An address in one case, where the case is part of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lost {
+    pub(crate) site: &'static str,
+    pub(crate) chain: &'static str,
+    /// Its letters.
+    pub(crate) raw: String,
+    pub(crate) role: Role,
+}
+
+/// Hands what `link` holds to `found`, with what the link tells about it.
 ///
 /// The spans count in `link`, or are those of the whole link when percent signs had to be decoded.
-pub(crate) fn read(link: &str, found: &mut dyn FnMut(Seen, Told)) {
-    let decoded = percent_decoded(&link[..link.floor_char_boundary(LONGEST)]);
+pub(crate) fn read(link: &str, found: &mut dyn FnMut(Held)) {
+    let link = &link[..link.floor_char_boundary(LONGEST)];
+    let (mended, gone) = refang::mend(link);
+    let decoded = percent_decoded(&mended);
     let text: &str = &decoded;
+    if let Some((mut seen, told)) = packed(text) {
+        seen.span = 0..link.len();
+        found(Held::Address(seen, told));
+        return;
+    }
     let mut seen = Vec::new();
     for run in scan::runs(text) {
         families::look(&run, &mut |s| seen.push(s));
+    }
+    if seen.is_empty() {
+        lost(text, found);
+        return;
     }
     let mut told: Vec<_> = seen
         .into_iter()
@@ -103,11 +153,23 @@ pub(crate) fn read(link: &str, found: &mut dyn FnMut(Seen, Told)) {
             // The innermost link that holds the address: sharing and redirects wrap others.
             let start = innermost(&text[..seen.span.start]);
             let parts = Parts::of(&text[start..])?;
-            let told = tell(&parts, seen.span.start - start, &seen)?;
-            if matches!(decoded, Cow::Owned(_)) {
-                seen.span = 0..link.len();
-            }
-            Some((seen, told))
+            let told = fits(tell(&parts, seen.span.start - start)?, &seen)?;
+            let told = Told {
+                subject: told.subject && !QUOTES.contains(&seen.address.as_str()),
+                ..told
+            };
+            seen.span = match (&mended, &decoded) {
+                (_, Cow::Owned(_)) => 0..link.len(),
+                (Cow::Owned(_), _) => refang::back(&seen.span, gone),
+                _ => seen.span,
+            };
+            Some((
+                seen,
+                Told {
+                    broken: matches!(mended, Cow::Owned(_)),
+                    ..told
+                },
+            ))
         })
         .collect();
     // A swap link names two coins: what it is paid with is left out where the other one is there.
@@ -115,32 +177,74 @@ pub(crate) fn read(link: &str, found: &mut dyn FnMut(Seen, Told)) {
         told.retain(|(_, told)| told.subject);
     }
     for (seen, told) in told {
-        found(seen, told);
+        found(Held::Address(seen, told));
     }
 }
 
-fn tell(parts: &Parts<'_>, at: usize, seen: &Seen) -> Option<Told> {
+/// An address that a bot packed into its start parameter.
+fn packed(link: &str) -> Option<(Seen, Told)> {
+    let start = innermost(link);
+    let parts = Parts::of(&link[start..])?;
+    let host = parts.host_of(&table::BOTS)?;
+    let packed = ["start", "startapp", "startattach"]
+        .iter()
+        .find_map(|key| parts.value(key).and_then(start::unpack))?;
+    let mut told = Told::of(Clue::Page(host));
+    name_chain(&mut told, packed.chain.and_then(chains::by_name));
+    told.role = Role::Token;
+    told.step = Some(packed.step);
+    Some((packed.seen, told))
+}
+
+/// Places where a site has an address of a family whose case matters, and something wrote the link
+/// in one case. Many keys fold to the same letters, and the one that they spell is another.
+fn lost(link: &str, found: &mut dyn FnMut(Held)) {
+    for run in scan::runs(link) {
+        // Dashes and underlines belong to some of these addresses.
+        let mut at = run.range.start;
+        let pieces = link[run.range.clone()].split(['/', '+']).map(|piece| {
+            let start = at;
+            at += piece.len() + 1;
+            (start..start + piece.len(), piece)
+        });
+        for (span, word) in run.words().chain(pieces) {
+            let start = innermost(&link[..span.start]);
+            let Some(told) = Parts::of(&link[start..]).and_then(|parts| tell(&parts, span.start - start)) else {
+                continue;
+            };
+            let (Clue::Page(site) | Clue::Site(site), Some(family)) = (&told.clue, told.family) else {
+                continue;
+            };
+            if families::lost_case(word, family) {
+                found(Held::Lost(Lost {
+                    site: site.trim_end_matches(':'),
+                    chain: told.chain.unwrap_or(family.as_str()),
+                    raw: word.to_owned(),
+                    role: told.role,
+                }));
+                return;
+            }
+        }
+    }
+}
+
+/// What a link tells about whatever stands at `at`; `None` on pages that show no address.
+fn tell(parts: &Parts<'_>, at: usize) -> Option<Told> {
     if parts
         .segments_before(at)
         .any(|segment| NOT_ADDRESSES.iter().any(|no| segment.eq_ignore_ascii_case(no)))
     {
         return None;
     }
-    let mut told = Told {
-        clue: Clue::OtherSite,
-        role: Role::Unknown,
-        chain: None,
-        family: None,
-        subject: !QUOTES.contains(&seen.address.as_str()),
-    };
+    let mut told = Told::of(Clue::OtherSite);
     for row in table::SITES.iter().filter(|row| parts.is_host(row.host)) {
         let fixed = (!row.chain.is_empty()).then(|| chains::by_name(row.chain)).flatten();
         if let Some(page) = parts.page(row.pattern, at) {
             name_chain(&mut told, page.chain.and_then(chains::by_slug).or(fixed));
             told.clue = Clue::Page(row.host);
             told.role = page.role;
-            told.subject &= page.role != Role::Unknown || !page.pays;
-            return fits(told, seen);
+            told.subject = page.role != Role::Unknown || !page.pays;
+            return Some(told);
         }
         if told.clue == Clue::OtherSite {
             told.clue = Clue::Site(row.host);
@@ -162,7 +266,7 @@ fn tell(parts: &Parts<'_>, at: usize, seen: &Seen) -> Option<Told> {
     if told.clue == Clue::OtherSite && FOREIGN.iter().any(|host| parts.is_host(host)) {
         told.clue = Clue::ForeignSite;
     }
-    fits(told, seen)
+    Some(told)
 }
 
 fn name_chain(told: &mut Told, chain: Option<&'static Chain>) {
@@ -235,13 +339,21 @@ mod tests {
 
     fn one(link: &str) -> (String, Told) {
         let mut all = Vec::new();
-        read(link, &mut |seen, told| all.push((seen.address, told)));
+        read(link, &mut |held| {
+            if let Held::Address(seen, told) = held {
+                all.push((seen.address, told));
+            }
+        });
         assert_eq!(all.len(), 1, "{link}: {all:?}");
         all.remove(0)
     }
 
     fn none(link: &str) {
-        read(link, &mut |seen, told| panic!("{link}: {seen:?} {told:?}"));
+        read(link, &mut |held| {
+            if let Held::Address(seen, told) = held {
+                panic!("{link}: {seen:?} {told:?}");
+            }
+        });
     }
 
     #[test]

@@ -37,6 +37,10 @@ pub(crate) enum Clue {
     PriorUnknown,
     /// A disguise that was taken off.
     Step(&'static str),
+    /// A form that a bot's link packs addresses into.
+    Packed(&'static str),
+    /// It stands beside the message, not in it.
+    Source(&'static str),
 }
 
 impl Clue {
@@ -62,7 +66,7 @@ impl Clue {
             Self::NoAddress => "label:hash",
             Self::Prior(chain) => return Cow::Owned(format!("prior:{chain}")),
             Self::PriorUnknown => "prior:unknown",
-            Self::Step(step) => step,
+            Self::Step(name) | Self::Packed(name) | Self::Source(name) => name,
         })
     }
 
@@ -83,6 +87,8 @@ impl Clue {
             Self::PriorUnknown => 0.0,
             // Who disguises something hides an address; it may be put together wrongly.
             Self::Step(_) => -0.25,
+            Self::Packed(_) => 0.5,
+            Self::Source(_) => -1.0,
             Self::ForeignSite => -3.0,
             Self::NoAddress => -1.5,
         }

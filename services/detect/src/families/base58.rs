@@ -20,6 +20,13 @@ pub(crate) fn value(byte: u8) -> Option<u8> {
     VALUE.get(byte as usize).copied().filter(|&v| v != NONE)
 }
 
+/// The base58 of 32 bytes.
+pub(crate) fn encode(bytes: &[u8; 32]) -> String {
+    let mut out = [0; 44];
+    let length = usize::from(five8::encode_32(bytes, &mut out));
+    out[..length].iter().map(|&byte| char::from(byte)).collect()
+}
+
 /// Decodes `text` into exactly `N` bytes, at most 32; `None` when a character is foreign or the
 /// length is another.
 pub(crate) fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {

@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::{Proof, Seen, base58};
 use crate::{Family, scan::Run};
 
-const LENGTHS: std::ops::RangeInclusive<usize> = 32..=44;
+pub(super) const LENGTHS: std::ops::RangeInclusive<usize> = 32..=44;
 
 /// Launchpads that grind a suffix into their mints.
 const SUFFIXES: [&str; 5] = ["pump", "bonk", "moon", "BAGS", "jups"];

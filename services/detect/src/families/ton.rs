@@ -11,7 +11,7 @@ use crate::{
     scan::{Run, is_alnum},
 };
 
-const LENGTH: usize = 48;
+pub(super) const LENGTH: usize = 48;
 const BOUNCEABLE: u8 = 0x11;
 const NOT_BOUNCEABLE: u8 = 0x51;
 const TEST_NETWORK: u8 = 0x80;

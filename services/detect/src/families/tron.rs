@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::{Proof, Seen, base58};
 use crate::Family;
 
-const LENGTH: usize = 34;
+pub(super) const LENGTH: usize = 34;
 const PREFIX: u8 = 0x41;
 
 pub(super) fn look(span: &Range<usize>, word: &str, found: &mut dyn FnMut(Seen)) {

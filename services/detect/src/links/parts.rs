@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::refang;
 use crate::Role;
 
 /// Host, path and query of a link; all slices of it.
@@ -97,6 +98,11 @@ impl<'a> Parts<'a> {
             && (lead == 0 || self.host.as_bytes()[lead - 1] == b'.')
     }
 
+    /// The first of `hosts` that the link goes to.
+    pub(crate) fn host_of(&self, hosts: &[&'static str]) -> Option<&'static str> {
+        hosts.iter().find(|host| self.is_host(host)).copied()
+    }
+
     /// The path segments that end before `at`.
     pub(crate) fn segments_before(&self, at: usize) -> impl Iterator<Item = &'a str> {
         let link = self.link;
@@ -172,19 +178,22 @@ fn ends_link(c: char) -> bool {
         )
 }
 
-/// The widest stretch around `at` without a character that ends a link.
+/// The widest stretch around `at` without a character that ends a link, broken marks of a host
+/// excepted.
 pub(crate) fn word_around(text: &str, at: usize) -> Range<usize> {
     let start = text[..at]
         .char_indices()
         .rev()
         .find(|&(_, c)| ends_link(c))
         .map_or(0, |(i, c)| i + c.len_utf8());
+    let start = refang::begin(text, start, ends_link);
     let end = text[at..].find(ends_link).map_or(text.len(), |i| at + i);
     start..end
 }
 
 /// Whether such a stretch is a link: it has a scheme, or begins with a host and a path.
 pub(crate) fn is_link(word: &str) -> bool {
+    let word: &str = &refang::mend(word).0;
     if word.contains("://") {
         return true;
     }

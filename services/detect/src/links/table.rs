@@ -19,6 +19,9 @@ const fn row(host: &'static str, pattern: &'static str, chain: &'static str) -> 
     Site { host, pattern, chain }
 }
 
+/// Hosts whose links open a bot with a parameter.
+pub(crate) const BOTS: [&str; 4] = ["t.me", "telegram.me", "telegram.dog", "tg:"];
+
 /// The first row whose host and pattern fit tells.
 pub(crate) const SITES: &[Site] = &[
     // Charts and screeners.
