@@ -23,6 +23,7 @@ mod find;
 mod gather;
 mod input;
 mod links;
+pub mod rules;
 mod scan;
 
 pub use detector::Detector;

@@ -131,6 +131,10 @@ pub(crate) struct Lost {
 /// The spans count in `link`, or are those of the whole link when percent signs had to be decoded.
 pub(crate) fn read(link: &str, found: &mut dyn FnMut(Held)) {
     let link = &link[..link.floor_char_boundary(LONGEST)];
+    // What is escaped in an address of any family is at most the marks around it.
+    if scan::runs(link).next().is_none() {
+        return;
+    }
     let (mended, gone) = refang::mend(link);
     let decoded = percent_decoded(&mended);
     let text: &str = &decoded;
