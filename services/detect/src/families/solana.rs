@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::{Proof, Seen, base58};
+use super::{Proof, Seen, base58, ton};
 use crate::{Family, scan::Run};
 
 pub(super) const LENGTHS: std::ops::RangeInclusive<usize> = 32..=44;
@@ -101,8 +101,7 @@ fn in_blob(run: &Run<'_>, span: &Range<usize>) -> bool {
         .take(TON)
         .take_while(|b| joined(b))
         .count();
-    let begin = &bytes[span.start - head..];
-    if head + span.len() + tail == TON && matches!(begin, [b'E' | b'U' | b'k' | b'0', b'Q' | b'f', ..]) {
+    if ton::is_damaged(&run.text[span.start - head..span.end + tail]) {
         return true;
     }
     // The parts of a JWT are separated by dots, and the first is JSON in base64.

@@ -57,7 +57,7 @@ pub(super) fn look_raw(run: &Run<'_>, span: &Range<usize>, word: &str, found: &m
     let (workchain, start) = if lead.ends_with("-1:") {
         (0xff, span.start - 3)
     } else if lead.ends_with("0:")
-        && !lead[..span.start - 2].ends_with(|c: char| c.is_alphanumeric() || c == '-' || c == ':')
+        && !lead[..span.start - 2].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '-' || c == ':')
     {
         (0, span.start - 2)
     } else {
@@ -88,6 +88,24 @@ pub(crate) fn canonical(word: &str) -> Option<String> {
     hash.copy_from_slice(&bytes[2..34]);
     debug_assert_eq!(BOUNCEABLE & TEST_NETWORK, 0);
     well_formed.then(|| friendly(workchain, &hash))
+}
+
+/// Whether 48 characters are an address with something wrong, so that its pieces are none of another
+/// family: it begins like one, or would be one if its first two characters were right.
+pub(crate) fn is_damaged(word: &str) -> bool {
+    let [first, second, ..] = word.as_bytes() else {
+        return false;
+    };
+    if word.len() != LENGTH {
+        return false;
+    }
+    let begins = matches!(first, b'E' | b'U' | b'k' | b'0') && matches!(second, b'Q' | b'f');
+    begins
+        || word.get(2..).is_some_and(|rest| {
+            ["EQ", "UQ", "Ef", "Uf"]
+                .iter()
+                .any(|begin| canonical(&format!("{begin}{rest}")).is_some())
+        })
 }
 
 fn friendly(workchain: u8, hash: &[u8; 32]) -> String {

@@ -118,10 +118,9 @@ pub(super) fn is_ton_like(text: &str, span: &Range<usize>) -> bool {
         .take_while(|b| belongs(b))
         .count();
     let text = &text[span.start - lead..span.end + tail];
-    let mut characters = text.chars().filter(|c| !c.is_whitespace());
-    let begins =
-        matches!(characters.next(), Some('E' | 'U' | 'k' | '0')) && matches!(characters.next(), Some('Q' | 'f'));
-    begins
-        && characters.clone().count() == 46
-        && characters.all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '/'))
+    let word: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    ton::is_damaged(&word)
+        && word
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'+' | b'/'))
 }
