@@ -3,8 +3,8 @@
 mod alloc;
 mod cases;
 mod corpus;
-mod labelled;
 mod fuzz;
+mod labelled;
 mod linear;
 mod make;
 mod properties;

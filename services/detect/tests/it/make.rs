@@ -117,8 +117,13 @@ pub fn tron(dice: &mut Dice) -> String {
 }
 
 pub fn ton(dice: &mut Dice) -> String {
+    ton_of(&dice.bytes())
+}
+
+/// The friendly form of an account of the base workchain.
+pub fn ton_of(hash: &[u8; 32]) -> String {
     let mut bytes = vec![0x11, 0];
-    bytes.extend(dice.bytes::<32>());
+    bytes.extend(hash);
     let mut crc = 0_u16;
     for &byte in &bytes {
         crc ^= u16::from(byte) << 8;
