@@ -40,7 +40,7 @@ def fullwidth(dice, word, part):
 
 # Letters of the mathematical alphabets that stand elsewhere in Unicode.
 HOLES = {0x1D455: 0x210E, 0x1D49D: 0x212C, 0x1D4A0: 0x2130, 0x1D4A1: 0x2131, 0x1D4A3: 0x210B, 0x1D4A4: 0x2110, 0x1D4A7: 0x2112,
-         0x1D4A8: 0x1D4AA, 0x1D4AD: 0x211B, 0x1D4BA: 0x212F, 0x1D4BC: 0x210A, 0x1D4C4: 0x2134, 0x1D506: 0x212D, 0x1D50B: 0x210C,
+         0x1D4A8: 0x2133, 0x1D4AD: 0x211B, 0x1D4BA: 0x212F, 0x1D4BC: 0x210A, 0x1D4C4: 0x2134, 0x1D506: 0x212D, 0x1D50B: 0x210C,
          0x1D50C: 0x2111, 0x1D515: 0x211C, 0x1D51D: 0x2128, 0x1D53A: 0x2102, 0x1D53F: 0x210D, 0x1D545: 0x2115, 0x1D547: 0x2119,
          0x1D548: 0x211A, 0x1D549: 0x211D, 0x1D551: 0x2124}
 
@@ -83,11 +83,13 @@ def glued(dice, word, marks, most=6, shortest=1):
 
 def marks_for(family, marks):
     """A TON address holds dashes of its own, so a bare one between its chunks cannot be told from them."""
-    return [mark for mark in marks if family != "ton" or mark not in "-_"]
+    bare = {"-", "_", "--", "_ ", "_ _", "\u2010", "\u2011"}
+    return [mark for mark in marks if family != "ton" or mark not in bare]
 
 
-def formatting(dice, word, part):
-    style, gap = dice.pick(part.FORMATS), dice.pick(part.FORMAT_GAPS)
+def formatting(dice, word, part, family):
+    styles = [s for s in part.FORMATS if family != "ton" or "_" not in s[0][0]]
+    style, gap = dice.pick(styles), dice.pick(part.FORMAT_GAPS)
     pieces = cut(dice, word, dice.between(2, 4), 3)
     return gap.join(style[i % len(style)][0] + p + style[i % len(style)][1] for i, p in enumerate(pieces))
 

@@ -19,6 +19,9 @@ sys.path.insert(0, HERE)
 import addresses  # noqa: E402
 import make  # noqa: E402
 import others  # noqa: E402
+import held_disguises  # noqa: E402
+import held_sites  # noqa: E402
+import held_words  # noqa: E402
 import open_disguises  # noqa: E402
 import open_sites  # noqa: E402
 import open_words  # noqa: E402
@@ -31,7 +34,10 @@ def open_part():
     make.short(part, 160)
     make.links(part, 6)
     make.surfaces(part, 70)
-    make.disguised(part, 60)
+    make.cards(part, 70)
+    make.long_ones(part, 60)
+    make.marked_links(part, 70)
+    make.disguised(part, 80, 40)
     others.several(part, 160)
     others.near(part, 26)
     others.none(part, 1, 22)
@@ -39,7 +45,25 @@ def open_part():
     return part
 
 
-PARTS = [open_part]
+def held_part():
+    part = make.Part("held", held_words, held_sites, held_disguises)
+    make.assembled(part, 300)
+    make.in_languages(part, 2)
+    make.short(part, 200)
+    make.links(part, 3)
+    make.surfaces(part, 50)
+    make.cards(part, 50)
+    make.long_ones(part, 50)
+    make.marked_links(part, 50)
+    make.disguised(part, 50, 25)
+    others.several(part, 150)
+    others.near(part, 20)
+    others.none(part, 1, 16)
+    others.arguable(part, 16)
+    return part
+
+
+PARTS = [open_part, held_part]
 
 
 def main():

@@ -22,6 +22,8 @@ SLUGS = {
     "t": dict(ethereum="eth", bsc="bsc", base="base"),
     "v": dict(ethereum="eth", bsc="bsc", base="base"),
 }
+# What a swap page sells, per family.
+QUOTES = {"solana": ad.WSOL, "tron": "T9yD14Nj9j7xAB4dbGeiX9h8unkKHxuWwb", "sui": "0x%064x::sui::SUI" % 2}
 MODULES = ["usdy", "nami", "coin", "pig", "blub", "deep", "cetus", "fud", "suiman", "lofi", "hippo", "turbos"]
 APTOS_TYPES = ["coin::T", "asset::USDC", "celer_coin_manager::WethCoin", "mojo_coin::MojoCoin", "moon_coin::MoonCoin", "doodoo::DooDoo"]
 
@@ -179,7 +181,7 @@ def link_of(part, dice, row):
         chain = dice.pick(sorted(SLUGS[slug]))
     elif kind in dict((c, 1) for _, c in EVM_CHAINS):
         chain, kind = kind, "evm"
-    token = Token(dice, kind, chain, pool=role == "pool", typed="coin" in url.split("{a}")[0].split("/")[-2:][0] if kind in ("sui", "aptos") else None)
+    token = Token(dice, kind, chain, pool=role == "pool", typed=any(w in url for w in ("coin/", "swap", "trade")))
     named = kind != "evm" or bool(slug) or chain is not None
     written = token.address
     if kind == "evm" and (spelling == "l" or spelling != "c" and dice.chance(50)):
@@ -188,10 +190,10 @@ def link_of(part, dice, row):
     values["r"] = dice.pick(["vip", "alpha", dice.word(ad.BASE62, dice.between(4, 9)), "k%dx" % dice.between(1, 99), "caller%d" % dice.below(99)])
     allow = []
     if "{q}" in url:
-        quoted = ad.WSOL if kind == "solana" else ad.WETH[token.chain]
-        values["q"] = quoted
+        quoted = QUOTES[kind] if kind in QUOTES else ad.WETH[token.chain]
+        values["q"] = "0x2::sui::SUI" if kind == "sui" else quoted
         allow.append({"family": kind, "address": quoted})
-    values["a"] = written
+    values["a"] = written.replace("::", "%3A%3A") if dice.chance(25) else written
     url = re.sub(r"\{(\w)\}", lambda m: values[m[1]], url)
     return token, url, named, role or None, allow
 
@@ -277,6 +279,58 @@ def surfaces(part, count):
             part.add("plain", before + word, [token.label(False, None, "plain")], "surface:" + kind, entities=entities)
 
 
+def cards(part, count):
+    """What scanners post: the address in the text and again behind words, the chart's pool beside it."""
+    for i in range(count):
+        dice = part.dice("card", i)
+        token = Token(dice, dice.weighted([(60, "solana"), (40, "evm")]), dice.pick(["ethereum", "bsc", "base"]))
+        key = token.address if token.family == "solana" else token.address.lower()
+        pool = Token(dice, token.family, token.chain, pool=True)
+        charted = pool if dice.chance(40) else token
+        chart = "https://dexscreener.com/%s/%s" % (token.chain, charted.address if token.family == "solana" else charted.address.lower())
+        bot = re.sub(r"\{(\w)\}", lambda m: {"a": key, "r": "vip"}[m[1]], dice.pick([b.split("|")[0] for b in part.BOTS if b.endswith("|" + token.family)]))
+        words = dict(zip("db", dice.pick(part.CARD_WORDS)))
+        template = part.fill(dice, dice.pick(part.CARDS), a=token.written, c=part.chain_word(dice, token), o=dice.pick(part.VENUES))
+        text, entities = "", []
+        for piece in re.split(r"(\{[db]\})", template):
+            if piece in ("{d}", "{b}"):
+                url = chart if piece == "{d}" else bot if ":" in bot.split("/")[0] else "https://" + bot
+                entities.append({"kind": "text_url", "offset": utf16(text), "length": utf16(words[piece[1]]), "url": url})
+                piece = words[piece[1]]
+            text += piece
+        labels = [token.label(True)] + ([pool.label(True)] if charted is pool else [])
+        part.add("multi" if charted is pool else "link", text, labels, "card", entities=entities)
+
+
+def long_ones(part, count):
+    for i in range(count):
+        dice = part.dice("long", i)
+        token = Token(dice)
+        text = part.fill(dice, dice.pick(part.LONG), a=token.written, c=part.chain_word(dice, token))
+        part.add("plain", text, [token.label(True, None, "plain")], "plain:long")
+
+
+def marked_links(part, count):
+    """Markdown links that show the address, whole or cut, and links made unclickable."""
+    plain = [r for r in part.SITES if r.startswith("https") and "{q}" not in r and "|sui" not in r and "|aptos" not in r]
+    for i in range(count):
+        dice = part.dice("marked", i)
+        token, url, named, role, allow = link_of(part, dice, dice.pick(plain))
+        if dice.chance(55):
+            text = part.fill(dice, dice.pick(part.MARKDOWN), u=url, a=token.written, h=token.address[:6])
+            part.add("link", text, [token.label(named)], "link:markdown", allow=allow)
+        else:
+            old, new = dice.pick(part.DEFANGED)
+            head, _, tail = url.partition("://")
+            host, slash, rest = tail.partition("/")
+            if old == "." and new != " . " or host.count(".") == 1:
+                host = host.replace(".", new) if old == "." else host
+            url = head + "://" + host + slash + rest
+            url = url if old == "." else url.replace(old, new, 1)
+            text = part.fill(dice, dice.pick(part.LINK_FRAMES), u=url)
+            part.add("link", text, [token.label(named)], "link:defanged", allow=allow)
+
+
 # Disguises.
 
 def hide(part, dice, kind, family):
@@ -306,7 +360,7 @@ def hide(part, dice, kind, family):
     elif kind == "dashes":
         out = ds.glued(dice, word, ds.marks_for(family, part.DASHES))
     elif kind == "other_marks":
-        out = ds.glued(dice, word, part.OTHER_MARKS)
+        out = ds.glued(dice, word, ds.marks_for(family, part.OTHER_MARKS))
     elif kind == "emoji_between":
         out = ds.glued(dice, word, part.EMOJI)
     elif kind == "filler":
@@ -315,7 +369,7 @@ def hide(part, dice, kind, family):
         if cue:
             frame = dice.pick(["CA ({k}): {a}", "{a}\n({k})", "{k}\n\n{a}"]).replace("{k}", cue)
     elif kind == "formatting":
-        out = ds.formatting(dice, word, part)
+        out = ds.formatting(dice, word, part, family)
         frame = frame.replace("`", "")
     elif kind == "char_spaced":
         out = dice.pick(ds.marks_for(family, part.CHAR_GAPS)).join(word)
@@ -360,14 +414,15 @@ def combo(part, dice, word, family):
 
 DISGUISES = [
     "zero_width", "homoglyph", "fullwidth", "math_font", "spaces", "line_breaks", "dots", "dashes", "emoji_between", "filler", "formatting",
-    "char_spaced", "reversed", "parts", "combo",
+    "char_spaced", "reversed", "parts", "combo", "other_marks", "enclosed",
 ]
 
 
-def disguised(part, each, extra=()):
+def disguised(part, each, more):
     families = [(48, "solana"), (34, "evm"), (9, "tron"), (9, "ton")]
-    for kind in DISGUISES + list(extra):
-        for i in range(each):
+    counts = {"enclosed": more, "other_marks": more}
+    for kind in DISGUISES:
+        for i in range(counts.get(kind, each)):
             dice = part.dice("hide", kind, i)
             token, text = hide(part, dice, kind, dice.weighted(families))
             part.add("obfuscated", text, [token.label(False, None, "deobfuscated")], "obf:" + kind)

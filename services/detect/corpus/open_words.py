@@ -189,7 +189,7 @@ URLS = [
 ]
 FINGERPRINTS = ["PGP fingerprint: {x}", "my gpg key {x}", "SHA1 Fingerprint={y}", "verify with fingerprint {z}", "отпечаток ключа {x}"]
 API_KEYS = ["api key sk-{x}", "bot token 712345678:AA{y}", "serial {w}-{w}-{w}-{w}-{w}", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{v} me@laptop", "export TOKEN=ghp_{y}q"]
-LAUGHTER = ["haha", "kek", "xaxa", "jeje", "KEKW", "wkwk", "huehue", "rofL"[:3], "mdr", "asdf"]
+LAUGHTER = ["haha", "kek", "xaxa", "jeje", "KEKW", "wkwk", "huehue", "rof", "mdr", "asdf"]
 LAUGHS = ["{x}", "bro {x}", "{x} 😂", "i cant {x}"]
 NUMBERS = [
     "call me at +1 415 {#} {#}", "card 4276 {#} {#} {#}", "IBAN DE44 5001 0517 {#} {#} 31", "order #{#}{#}{#} arrived", "tracking RR{#}{#}9CN", "win {#}.{#} usd",
@@ -205,10 +205,29 @@ PRICES = [
     "Fear & Greed: {p}", "gas: {p} gwei | base fee 12", "{n} holders +{p}% 24h",
 ]
 
-SESSIONS = ["session id {x}", "your login code: {x}", "nonce={x}", "request {x} failed", "ticket {x}", "invite {x}", "key id {x}"]
+SESSIONS = ["your access token: {x}", "contract no. {x} was signed by both parties", "token {x} expires in {p} min", "reset token: {x}", "session id {x}", "your login code: {x}", "nonce={x}", "request {x} failed", "ticket {x}", "invite {x}", "key id {x}"]
 WARNINGS = ["⚠️ scam, do not buy {x}", "{x} is a honeypot, stay away", "fake token: {x}", "не покупайте {x}, это скам", "貔貅盘 {x} 别买"]
 WALLETS = ["donate: {x}", "my wallet {x}", "send 1 SOL to {x} to get in", "dev wallet {x} just sold", "кошелек дева {x}", "deployer {x}"]
 BARE_HEX = ["{x}", "id {x}", "got this: {x}", "file {x}"]
 DOCUMENTS = ["https://docs.google.com/document/d/{x}/edit", "https://drive.google.com/file/d/{x}/view", "https://files.example.com/{x}"]
 PROGRAMS = ["{y} {x}", "it calls {x} ({y})"]
 LOOSE = ["{x}", "codes: {x}", "lol {x}"]
+
+# {d} and {b} are hidden links to a chart and to a bot; {o} the name of an exchange.
+CARDS = [
+    "💊 {n} [{m}/+{p}%] - {s}/SOL\n🌐 {c} @ {o}\n💰 USD: $0.000{p}\n💎 FDV: {m}\n💦 Liq: ${p}.1K\n📊 Vol: ${p}K ⋅ Age: {p}m\n🌑 1H: -{p}% ⋅ $12K 🅑 {p} 🅢 41\n\n{a}\n{d}⋅{b}",
+    "🔍 Token Scan\n\n📌 {n} ({s})\n📌 {a}\n\n⚖️ Owner: renounced\n💧 Liq: ${p}K\n👥 Holders: {p}21\n\n{d} | {b}",
+    "🐋 {p} wallets bought {s} in the last {p} minutes!\n{n}\n{a}\n\nChart: {d}\nTrade: {b}",
+]
+CARD_WORDS = [("DEX", "TRO"), ("DexS", "Maestro"), ("📈 Chart", "🤖 Buy")]
+VENUES = ["Raydium", "Pump", "Uniswap", "PancakeSwap"]
+LONG = [
+    "Good evening community 🙏 We know the last two weeks were not easy. The team behind {n} worked day and night on the new site, the staking pool and the listing forms, and we thank everybody who stayed. "
+    "Three things for tonight: the AMA starts at 20:00 UTC, the burn of {p}% follows right after it, and the second audit is published on Friday. Please do not trust private messages, no admin will ever write to you first.\n\n"
+    "Our only contract on {c}: {a}\n\nEverything else with our name is a copy. Liquidity is locked until 2027, the top ten wallets hold less than {p}%, the tax is zero. See you all in the voice chat, bring your questions and your memes! 🚀",
+    "Друзья, доброе утро! За ночь {n} прошёл капу {m}, холдеров уже больше {p}00. Напоминаю: входим только тем, что не жалко потерять, фиксируем тело на двух иксах, не влетаем на хаях. "
+    "Сеть {c}. Дев сжёг ликвидность, минт отключён, бандлов {p}%. Контракт {a} — проверяйте каждую букву, вчера в комментах кидали подделку. Следующий разбор вечером, ставьте реакции 🔥",
+    "家人们，今天给大家聊聊 {n}。项目方是老团队，之前做过两个百倍盘，社区很活跃，推特互动也不错。目前市值{m}，池子{p}万U，{c}链，税0/0，权限已丢。合约 {a} 建议小仓位，注意风险，涨跌自负。晚上八点语音房见！",
+]
+MARKDOWN = ["[{a}]({u})", "Contract: [{h}]({u})", "CA: [{h}…]({u}) 📋", "{s}: [tap]({u}) · [site](https://{s}.io)"]
+DEFANGED = [("https://", "hxxps://"), (".", "[.]"), (".", "(dot)"), (".", "(.)"), ("://", "[:]//"), (".", " dot ")]
