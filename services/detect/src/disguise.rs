@@ -7,10 +7,12 @@
 //! Most messages carry none, so [`Suspicion::of`] looks first, without allocating.
 
 mod alphabet;
+mod entity;
 mod filler;
 mod fold;
 mod join;
 mod suspicion;
+mod swap;
 
 use std::ops::Range;
 

@@ -1,8 +1,11 @@
 //! One reading with everything undone that concerns single characters, tags and fillers.
 
+use std::ops::Range;
+
 use super::{
     Fillers, Reading,
-    alphabet::{self, Fold},
+    alphabet::{self, Fold, REGIONAL_A, REGIONAL_Z},
+    entity, swap,
 };
 
 /// Tags that people's clients leave in a text.
@@ -33,6 +36,8 @@ pub(super) fn fold(text: &str, fillers: &Fillers) -> Reading {
     };
     let fillers = fillers.find(text);
     let mut fillers = fillers.iter().peekable();
+    let swaps = swap::find(text);
+    let flags = flags(text);
     let mut skip = 0;
     // Where the current word ends and whether its look-alikes are to be folded.
     let mut word = (0, false);
@@ -45,7 +50,8 @@ pub(super) fn fold(text: &str, fillers: &Fillers) -> Reading {
             skip = filler.end;
             continue;
         }
-        let origin = at..at + c.len_utf8();
+        let mut c = c;
+        let mut origin = at..at + c.len_utf8();
         if c == '<'
             && let Some(length) = tag(&text[at..])
         {
@@ -53,11 +59,31 @@ pub(super) fn fold(text: &str, fillers: &Fillers) -> Reading {
             skip = at + length;
             continue;
         }
+        if c == '&'
+            && let Some((named, length)) = entity::read(&text[at..])
+        {
+            reading.mark("fold:entity");
+            skip = at + length;
+            origin.end = skip;
+            c = named;
+        }
+        if let Some(swap) = swaps.iter().find(|swap| swap.from == c)
+            && touches(text, &origin)
+        {
+            reading.mark("fold:swap");
+            if text[origin.end..].starts_with('\u{fe0f}') {
+                skip = origin.end + '\u{fe0f}'.len_utf8();
+                origin.end = skip;
+            }
+            reading.push(swap.to, origin);
+            continue;
+        }
         if c.is_ascii() {
             reading.push(c, origin);
             continue;
         }
         match alphabet::fold(c) {
+            Fold::Font(_) if flags && is_regional(c) => reading.push(c, origin),
             Fold::Keep => reading.push(c, origin),
             Fold::Invisible => reading.mark("fold:zero-width"),
             Fold::Width(to) => {
@@ -82,6 +108,35 @@ pub(super) fn fold(text: &str, fillers: &Fillers) -> Reading {
         }
     }
     reading
+}
+
+/// Whether a letter or digit stands right before or after a place.
+fn touches(text: &str, place: &Range<usize>) -> bool {
+    let word = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    let after = text[place.end..].trim_start_matches('\u{fe0f}');
+    word(text[..place.start].chars().next_back()) && word(after.chars().next())
+        || (word(text[..place.start].chars().next_back()) || word(after.chars().next()))
+            && !text[..place.start].ends_with(' ')
+            && !text[..place.start].ends_with('\n')
+}
+
+fn is_regional(c: char) -> bool {
+    (REGIONAL_A..=REGIONAL_Z).contains(&u32::from(c))
+}
+
+/// Whether the letters that make flags do so here: they always come in pairs.
+fn flags(text: &str) -> bool {
+    let mut run = 0_usize;
+    let mut single = false;
+    for c in text.chars() {
+        if is_regional(c) {
+            run += 1;
+        } else {
+            single |= run % 2 == 1;
+            run = 0;
+        }
+    }
+    !single && run % 2 == 0
 }
 
 /// The end of the word around `at`, and whether it mixes ASCII with look-alikes or is a single

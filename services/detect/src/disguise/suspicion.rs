@@ -1,6 +1,9 @@
 //! A look that tells most messages from disguised ones, one pass and no allocation.
 
-use super::alphabet::{self, Fold};
+use super::{
+    alphabet::{self, Fold},
+    entity,
+};
 
 /// What a message gives reason to try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,14 +18,38 @@ pub(crate) struct Suspicion {
 const ODD: usize = 12;
 /// So many words of one or two characters.
 const SHORT: usize = 24;
-/// So many letters and digits of another font or width.
-const FOREIGN: usize = 20;
+/// So many letters and digits together, some of which are not what they seem.
+const TOGETHER: usize = 12;
+
+/// Letters and digits of any look without a break.
+#[derive(Debug, Default)]
+struct Stretch {
+    plain: usize,
+    foreign: usize,
+    alike: usize,
+    hidden: usize,
+    /// A long one with something odd about it was there.
+    found: bool,
+    /// One of any length.
+    some: bool,
+}
+
+impl Stretch {
+    fn end(&mut self) {
+        // A word all of another script is a word of that script.
+        let odd = self.foreign > 0 || (self.plain > 0 && self.alike + self.hidden > 0);
+        self.found |= odd && self.plain + self.foreign + self.alike >= TOGETHER;
+        self.some |= odd || self.alike == 1;
+        (self.plain, self.foreign, self.alike, self.hidden) = (0, 0, 0, 0);
+    }
+}
 
 impl Suspicion {
     pub(crate) fn of(text: &str) -> Self {
         let bytes = text.as_bytes();
-        let (mut odd, mut short, mut foreign) = (0, 0, 0);
-        let mut touching = false;
+        let (mut odd, mut short) = (0, 0);
+        let mut written = false;
+        let mut stretch = Stretch::default();
         let mut at = 0;
         while at < bytes.len() {
             let start = at;
@@ -55,31 +82,33 @@ impl Suspicion {
             } else {
                 short += length.min(1);
             }
+            stretch.plain += length;
             match bytes.get(at) {
-                Some(0..=0x7f) => at += 1,
+                Some(&byte @ 0..=0x7f) => {
+                    written |= byte == b'&' && entity::read(&text[at..]).is_some();
+                    stretch.end();
+                    at += 1;
+                }
                 Some(_) => {
                     // Cannot fail: everything before was ASCII or whole characters.
                     let Some(c) = text.get(at..).and_then(|rest| rest.chars().next()) else {
                         break;
                     };
-                    let next = at + c.len_utf8();
                     match alphabet::fold(c) {
-                        Fold::Keep => {}
-                        Fold::Width(_) | Fold::Font(_) => foreign += 1,
-                        Fold::Invisible | Fold::LookAlike(_) => {
-                            touching |= length > 0 || bytes.get(next).is_some_and(u8::is_ascii_alphanumeric);
-                        }
+                        Fold::Keep => stretch.end(),
+                        Fold::Width(_) | Fold::Font(_) => stretch.foreign += 1,
+                        Fold::LookAlike(_) => stretch.alike += 1,
+                        Fold::Invisible => stretch.hidden += 1,
                     }
-                    at = next;
+                    at += c.len_utf8();
                 }
                 None => break,
             }
         }
+        stretch.end();
         let pieces = odd >= ODD || short >= SHORT;
-        // A few letters beside a joiner ("K️" of an emoji) do not make an address.
-        let characters = foreign >= FOREIGN || (touching && (odd + short + foreign >= ODD));
         Self {
-            characters: characters || (foreign > 0 && pieces),
+            characters: stretch.found || written || (stretch.some && pieces),
             pieces,
         }
     }
