@@ -72,7 +72,7 @@ where
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     let body = warp::body::content_length_limit(MAX_BODY_BYTES)
         .and(warp::body::bytes())
-        .or(warp::get().map(Bytes::new))
+        .or(warp::get().or(warp::delete()).unify().map(Bytes::new))
         .unify();
     let route = warp::method().and(warp::path::full()).and(query).and(body).then(
         move |method, path: warp::path::FullPath, query, body| {
