@@ -198,6 +198,31 @@ impl Ordered {
     }
 }
 
+/// The sequence that a consumer would start with that asks for what was stored since then: the
+/// server looks it up, and nothing is delivered.
+pub(crate) async fn start_at(mesh: &Mesh, stream: &str, since_us: u64) -> Result<u64, StreamError> {
+    let start_time = async_nats::datetime::from_nanos(i128::from(since_us) * 1_000)
+        .map_err(|error| StreamError::Refused(error.to_string()))?;
+    let name = format!("read_{:016x}", rand::random::<u64>());
+    let config = pull::Config {
+        name: Some(name.clone()),
+        deliver_policy: DeliverPolicy::ByStartTime { start_time },
+        ack_policy: AckPolicy::None,
+        inactive_threshold: INACTIVE,
+        memory_storage: true,
+        num_replicas: 1,
+        ..pull::Config::default()
+    };
+    let body = json!({ "stream_name": stream, "config": config.into_consumer_config(), "action": "create" });
+    let subject = format!("CONSUMER.CREATE.{stream}.{name}");
+    let created = match state::request::<_, consumer::Info>(mesh, &subject, &body).await? {
+        Response::Ok(created) => created,
+        Response::Err { error } => return Err(state::refusal(stream, &error)),
+    };
+    let _: Result<Response<serde_json::Value>, _> = state::ask(mesh, &format!("CONSUMER.DELETE.{stream}.{name}")).await;
+    Ok(created.delivered.stream_sequence + 1)
+}
+
 #[derive(serde::Deserialize)]
 struct Created {
     #[serde(default)]

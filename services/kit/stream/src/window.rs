@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::delivery::Delivery;
 use crate::mesh::Mesh;
-use crate::ordered::Ordered;
+use crate::ordered::{self, Ordered};
 use crate::state::{State, StreamError, stream_state};
 
 /// Messages under way to a window: enough to keep the wire busy, little enough that a replay
@@ -47,6 +47,15 @@ pub async fn read(
         ended,
         state,
     })
+}
+
+/// The sequence of the first message that the stream stored at or after `since_us`, µs since the
+/// epoch on the server's clock; one more than the last sequence when there is none.
+///
+/// # Errors
+/// When the stream does not exist or `JetStream` does not answer.
+pub async fn start_at(mesh: &Mesh, stream: &str, since_us: u64) -> Result<u64, StreamError> {
+    ordered::start_at(mesh, stream, since_us).await
 }
 
 impl Window {

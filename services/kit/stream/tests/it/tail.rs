@@ -209,3 +209,28 @@ async fn a_missing_stream_is_an_error() {
         Some(StreamError::NotFound(_))
     ));
 }
+
+#[tokio::test]
+async fn a_time_is_turned_into_a_sequence() {
+    let (_server, mesh) = start().await;
+    let at = async |us| window::start_at(&mesh, "DETECTIONS", us).await.unwrap();
+    assert_eq!(at(0).await, 1, "an empty stream");
+    fill(&mesh, 0..20).await;
+    let mut times = Vec::new();
+    let mut all = window::read(&mesh, "DETECTIONS", 1, None, &[]).await.unwrap();
+    while let Some(delivery) = all.next().await.unwrap() {
+        times.push(delivery.published_us);
+    }
+    assert_eq!(times.len(), 20);
+    for (n, &time) in times.iter().enumerate() {
+        // Several may be stored within one microsecond.
+        let first = times.iter().position(|other| *other >= time).unwrap() as u64 + 1;
+        assert_eq!(at(time).await, first, "message {n}");
+    }
+    assert_eq!(at(0).await, 1);
+    assert_eq!(at(times[19] + 1).await, 21, "after the end");
+    assert!(matches!(
+        window::start_at(&mesh, "NONE", 0).await,
+        Err(StreamError::NotFound(_))
+    ));
+}
