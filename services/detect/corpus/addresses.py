@@ -277,11 +277,12 @@ def ton(dice):
 
 def ton_written(dice, made):
     address, workchain, account = made
-    kind = dice.weighted([(62, "same"), (22, "uq"), (8, "raw"), (8, "std")])
+    kind = dice.weighted([(62, "same"), (22, "uq"), (8, "raw"), (2, "RAW"), (6, "std")])
     if kind == "uq":
         return friendly(0x51, workchain, account)
-    if kind == "raw":
-        return "%d:%s" % (workchain - 256 if workchain > 127 else workchain, account.hex())
+    if kind in ("raw", "RAW"):
+        digits = account.hex() if kind == "raw" else account.hex().upper()
+        return "%d:%s" % (workchain - 256 if workchain > 127 else workchain, digits)
     if kind == "std":
         return friendly(0x11, workchain, account, "+/")
     return address

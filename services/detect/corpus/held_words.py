@@ -227,3 +227,18 @@ LONG = [
 ]
 MARKDOWN = ["**{n}** → [{h}…]({u})", "[Chart]({u}) [{a}]({u})", "• [{s}]({u})\n• [docs](https://docs.{s}.io/start)", "[📋 {h}]({u})"]
 DEFANGED = [("https://", "hxxp://"), (".", " [.] "), (".", "{.}"), (".", "[dot]"), (".", " . "), ("https://", "h**ps://")]
+
+TAGS = ["CA#{a}", "${s} = ${a}", "#ca_{s} #{a}", "[${a}]", "!{a}", "^{a}"]
+SUFFIXES = ["{a}’s pool is thin", "{a}'yi kaçırma", "{a}-ს", "{a}=gem", "{a}→100x", "{a}—LFG", "{a}~~"]
+BIDI = ["الكونتراكت\n{a}\nانتبهوا", "הטוקן: {a}", "آدرس {a} هست", "tokken {a}!"]
+TWO_HIDDEN = ["🥇 {a}\n🥈 {b}", "main {a}\n\nbackup {b}", "{a}\n\n同时 {b}", "sol: {a}\n\nother: {b}"]
+ONE_SHORT = ["{x} {w} gem", "got {x} {w} minute ago", "{x} - {w}", "addr {x} {w}, real?", "{x} {w} {w}"]
+NEAR_WORDS = ["hey {x} yes", "{x} up", "we buy {x} bro", "sent {x} thanks", "am in {x} big", "{x} 2 many", "just {x}", "key {x}\ngn", "{x}... wen"]
+CALLDATA = ["decode this pls {x}", "event {y} emitted", "deployed code {z}", "0x data: {x}", "slot value {y}", "tx input {x}"]
+BURNS = ["tokens to {x}", "{x} holds 50% (burnt)", "fees → {x}", "null {x}"]
+TEST_NETS = ["on testnet: {x}", "тестнет {x}", "{x} faucet"]
+SEEDS = ["recovery words: {x}", "{x} who wants it?", "frase semilla {x}", "助记词 {x}"]
+NAMED_HEX = [
+    "SHA-1: {x}", "infohash {x}", "npm shasum {x}", "git show {x}", "blob {x}", "ripemd160 = {x}", "the certificate {x} has expired", "firmware {x}", "image digest sha1:{x}", "merge base {x}",
+    "https://gitlab.com/a/b/-/tree/{x}", "kernel {x} panics", "password hash {x}", "контрольная сумма SHA1 {x}", "push {x} to prod", "HEAD {x}",
+]

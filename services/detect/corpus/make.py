@@ -22,6 +22,17 @@ SLUGS = {
     "t": dict(ethereum="eth", bsc="bsc", base="base"),
     "v": dict(ethereum="eth", bsc="bsc", base="base"),
 }
+KNOWN_COINS = {
+    "sui": [
+        "0x06864a6f921804860930db6ddbe2e16acdf8504495ea7481637a1c8b9a8fe54b::cetus::CETUS",
+        "0xdeeb7a4662eec9f2f3def03fb937a663dddaa2e215b8078a284d026b7946c270::deep::DEEP",
+        "0xa99b8952d4f7d947ea77fe0ecdcc9e5fc0bcab2841d6e2a5aa00c3044e5544b5::navx::NAVX",
+    ],
+    "aptos": [
+        "0xf22bede237a07e121b56d91a491eb7bcdfd1f5907926a9e58338f964a01b17fa::asset::USDC",
+        "0x111ae3e5bc816a5e63c2da97d0aa3886519e0cd5e4b046659fa35796bd11542a::amapt_token::AmnisApt",
+    ],
+}
 # What a swap page sells, per family.
 QUOTES = {"solana": ad.WSOL, "tron": "T9yD14Nj9j7xAB4dbGeiX9h8unkKHxuWwb", "sui": "0x%064x::sui::SUI" % 2}
 MODULES = ["usdy", "nami", "coin", "pig", "blub", "deep", "cetus", "fud", "suiman", "lofi", "hippo", "turbos"]
@@ -47,13 +58,20 @@ class Token:
             self.address, self.written = made[0], ad.ton_written(dice, made)
         elif self.family in ("sui", "aptos"):
             self.address = ad.move(dice)
+            short = dice.chance(8)
+            if short:
+                self.address = "0x0" + self.address[3:]
             if typed if typed is not None else dice.chance(65):
                 if self.family == "sui":
                     module = dice.pick(MODULES)
                     self.address += "::%s::%s" % (module, module.upper())
                 else:
                     self.address += "::" + dice.pick(APTOS_TYPES)
-            self.written = self.address
+                if dice.chance(12):
+                    self.address = dice.pick(KNOWN_COINS[self.family])
+            # A coin's package is often written without its leading zero.
+            typed_short = "::" in self.address and self.address.startswith("0x0")
+            self.written = "0x" + self.address[3:] if typed_short else self.address
         elif self.family == "tron":
             self.address = self.written = ad.tron(dice)
         else:
@@ -162,6 +180,62 @@ def in_languages(part, rounds):
                 part.add("plain", text, [token.label(True, None, "plain")], "plain:language", lang)
 
 
+def places(part, count):
+    """Plain addresses in places that take care to read: glued, quoted, prefixed, between marks of direction."""
+    prefixes = dict(ethereum="eth", bsc="bnb", base="base", arbitrum="arb1", polygon="matic", avalanche="avax", optimism="oeth")
+    numbers = dict(ethereum=1, bsc=56, base=8453, arbitrum=42161, polygon=137, avalanche=43114, optimism=10)
+    for i in range(count):
+        dice = part.dice("place", i)
+        token = Token(dice, dice.weighted(FAMILIES[:4]))
+        word = token.written
+        kind = dice.pick(["tag", "tag", "suffix", "bidi", "space", "vector", "standard", "glued"])
+        named, note = False, "plain:" + kind
+        if kind == "tag":
+            text = part.fill(dice, dice.pick(part.TAGS), a=word)
+        elif kind == "suffix":
+            text = part.fill(dice, dice.pick(part.SUFFIXES), a=word)
+        elif kind == "bidi":
+            a, b = dice.pick([("\u200f", "\u200f"), ("\u2066", "\u2069"), ("\u202a", "\u202c"), ("\u200e", "")])
+            text = part.fill(dice, dice.pick(part.BIDI), a=a + word + b)
+        elif kind == "space":
+            gap = dice.pick(["\u00a0", "\t", "\r\n", "\u3000", "  \n", "\u200b "])
+            text = dice.pick(part.LABELS).strip() + gap + word + gap + dice.pick(["🚀", "MC 40k", "", "…"])
+        elif kind == "vector":
+            token.family, token.address, word = dice.pick(VECTORS)
+            text = part.fill(dice, dice.pick(part.SHORT), a=word)
+        elif token.family in ("ton", "tron"):
+            text, note = part.fill(dice, "${s}\n" + word), "plain:short"
+        elif kind == "standard":
+            # EIP-3770, EIP-681 and CAIP-10.
+            if token.family == "evm":
+                named = True
+                word = dice.pick(["%s:%s" % (prefixes[token.chain], word), "eip155:%d:%s" % (numbers[token.chain], word), "ethereum:%s@%d" % (word, numbers[token.chain])])
+            else:
+                word = dice.pick(["solana:" + word, "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp:" + word, "solana:%s?amount=1" % word])
+            text = dice.pick(part.LABELS) + word
+        else:
+            glue = dice.pick(["ca0x", "CA0x", "contract0x", "token0x", "CA：0x"]) if token.family == "evm" else None
+            text = word.replace("0x", glue, 1) if glue else part.fill(dice, dice.pick(["🚀{a}🚀", "👉{a}", "合约{a}冲", "КОНТРАКТ:{a}"]), a=word)
+        part.add("plain", text, [token.label(named)], note)
+
+
+# The examples that EIP-55 and the libraries of TON and Tron are tested with.
+VECTORS = [
+    ("evm", "0x52908400098527886E0F7030069857D2E4169EE7", "0x52908400098527886E0F7030069857D2E4169EE7"),
+    ("evm", "0x8617E340B3D01FA5F11F306F4090FD50E238070D", "0x8617E340B3D01FA5F11F306F4090FD50E238070D"),
+    ("evm", "0xde709f2102306220921060314715629080e2fb77", "0xde709f2102306220921060314715629080e2fb77"),
+    ("evm", "0x27b1fdb04752bbc536007a920d24acb045561c26", "0x27b1fdb04752bbc536007a920d24acb045561c26"),
+    ("evm", "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"),
+    ("evm", "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359", "0xfb6916095ca1df60bb79ce92ce3ea74c37c5d359"),
+    ("evm", "0xdbF03B407c01E7cD3CBea99509d93f8DDDC8C6FB", "0xDBF03B407C01E7CD3CBEA99509D93F8DDDC8C6FB"),
+    ("ton", "EQDKbjIcfM6ezt8KjKJJLshZJJSqX7XOA4ff-W72r5gqPrHF", "0:ca6e321c7cce9ecedf0a8ca2492ec8592494aa5fb5ce0387dff96ef6af982a3e"),
+    ("ton", "EQDKbjIcfM6ezt8KjKJJLshZJJSqX7XOA4ff-W72r5gqPrHF", "UQDKbjIcfM6ezt8KjKJJLshZJJSqX7XOA4ff-W72r5gqPuwA"),
+    ("ton", "EQDKbjIcfM6ezt8KjKJJLshZJJSqX7XOA4ff-W72r5gqPrHF", "EQDKbjIcfM6ezt8KjKJJLshZJJSqX7XOA4ff+W72r5gqPrHF"),
+    ("tron", "TJRabPrwbZy45sbavfcjinPJC18kjpRTv8", "TJRabPrwbZy45sbavfcjinPJC18kjpRTv8"),
+    ("tron", "TNPeeaaFB7K9cmo4uQpcU32zGK8G1NYqeL", "TNPeeaaFB7K9cmo4uQpcU32zGK8G1NYqeL"),
+]
+
+
 def short(part, count):
     for i in range(count):
         dice = part.dice("short", i)
@@ -263,7 +337,7 @@ def surfaces(part, count):
     for i in range(count):
         dice = part.dice("surface", i)
         token = Token(dice, dice.weighted(FAMILIES[:4]))
-        kind = dice.pick(["copy", "quote", "sender", "chat", "spoiler", "code", "pre"])
+        kind = dice.pick(["copy", "quote", "sender", "chat", "spoiler", "code", "pre", "bold", "halves", "shown"])
         word, label = token.written, token.label()
         if kind == "copy":
             label["method"] = "button"
@@ -273,6 +347,20 @@ def surfaces(part, count):
         elif kind in ("sender", "chat"):
             names = [{kind: part.fill(dice, dice.pick(["{n} {a}", "${s} CA {a}", "{a}"]), a=word)}]
             part.add("link", dice.pick(["gm everyone", "official group 👋", "всем привет"]), [label], "surface:" + kind, names=names)
+        elif kind == "shown":
+            # The words of a link show the address cut short; its target holds it whole.
+            shown = token.address[:6] + dice.pick(["…", "..."]) + token.address[-4:]
+            before = part.fill(dice, dice.pick(["📋 ", "{n}: ", "👨‍👩‍👧 {s} "]))
+            url = {"solana": "https://solscan.io/token/", "evm": "https://etherscan.io/token/", "tron": "https://tronscan.org/#/token20/", "ton": "https://tonviewer.com/"}[token.family]
+            entities = [{"kind": "text_url", "offset": utf16(before), "length": utf16(shown), "url": url + token.address}]
+            label["method"] = "entity"
+            part.add("link", before + shown, [label], "surface:cut short", entities=entities)
+        elif kind == "halves":
+            before, cut = part.fill(dice, dice.pick(["CA: ", "🧑‍🚀 {n}\n", ""])), dice.between(6, 20)
+            entities = [
+                {"kind": "bold", "offset": utf16(before), "length": cut}, {"kind": dice.pick(["italic", "spoiler", "code"]), "offset": utf16(before) + cut, "length": len(word) - cut},
+            ]
+            part.add("plain", before + word, [label], "surface:halves", entities=entities)
         else:
             before = part.fill(dice, dice.pick(["CA: ", "${s} 🚀\n", ""]))
             entities = [{"kind": kind, "offset": utf16(before), "length": utf16(word)}]
@@ -431,6 +519,23 @@ def disguised(part, each, more):
             dice = part.dice("hide", kind, i)
             token, text = hide(part, dice, kind, "evm")
             part.add("obfuscated", text, [token.label()], "obf:" + kind)
+    for i in range(more):
+        dice = part.dice("hide", "two", i)
+        kind, family = dice.pick(["spaces", "zero_width", "dots", "emoji_between", "homoglyph", "line_breaks"]), dice.weighted(families)
+        a, b = Token(dice, family), Token(dice, dice.weighted(families))
+        gaps = {"spaces": part.SPACES, "dots": part.DOTS, "emoji_between": part.EMOJI, "line_breaks": part.BREAKS[:1]}
+        hidden_words = []
+        for token in (a, b) if dice.chance(50) else (a, a):
+            if kind in gaps:
+                hidden_words.append(ds.glued(dice, token.address, gaps[kind], 4, 5))
+            else:
+                hidden_words.append(ds.zero_width(dice, token.address, part) if kind == "zero_width" else ds.look_alikes(dice, token.address, part))
+            last = token
+        if last is a:
+            # Once in the open, once hidden: one address.
+            hidden_words[0] = a.address
+        text = part.fill(dice, dice.pick(part.TWO_HIDDEN), a=hidden_words[0], b=hidden_words[1])
+        part.add("multi", text, [a.label(), last.label()], "multi:disguised")
     for i in range(each):
         dice = part.dice("hide", "ending", i)
         token, ending = Token(dice, "solana"), dice.weighted(ad.ENDINGS[:3])

@@ -231,3 +231,18 @@ LONG = [
 ]
 MARKDOWN = ["[{a}]({u})", "Contract: [{h}]({u})", "CA: [{h}…]({u}) 📋", "{s}: [tap]({u}) · [site](https://{s}.io)"]
 DEFANGED = [("https://", "hxxps://"), (".", "[.]"), (".", "(dot)"), (".", "(.)"), ("://", "[:]//"), (".", " dot ")]
+
+TAGS = ["${a}", "#{a}", "$CA:{a}", "#CA {a}", "@{s} ${a}", "/{a}"]
+SUFFIXES = ["{a}'s chart looks good", "{a}'i aldım dün gece", "{a}-нее смотрели?", "{a}:", "{a}->buy", "{a}...", "{a};)"]
+BIDI = ["العقد: {a}", "CA {a}", "החוזה {a} בלבד", "قرارداد {a}"]
+TWO_HIDDEN = ["CA: {a}\nCA2: {b}", "first: {a}\n\nsecond: {b}", "контракт {a}\n\nили {b}", "{a}\n——\n{b}"]
+ONE_SHORT = ["0x is the prefix, {x} {w}", "ca {x} {w} good one?", "{x} {w}", "is {x} {w} scam", "{x}\n{w} link please"]
+NEAR_WORDS = ["buy {x} now", "is {x} ok", "try {x} go", "{x} gm", "so {x} is up", "ser {x} pump", "my {x} bag", "CA: {x} buy", "{x}\nbuy", "ape {x} today"]
+CALLDATA = ["calldata {x}", "topic {y}", "input data: {x}", "bytecode {z}", "log topics: {y}", "данные {x}"]
+BURNS = ["LP sent to {x}", "burned 🔥 {x}", "{x}", "owner is {x} now"]
+TEST_NETS = ["testnet jetton {x}", "{x}", "CA: {x}"]
+SEEDS = ["my seed: {x}", "{x}", "write down {x} and keep it safe", "сид фраза {x}"]
+NAMED_HEX = [
+    "{x}  release.tar.gz", "shasum: {x}", "torrent {x}", "hash160 {x}", "tree {x}", "Fingerprint (SHA1) {x}", "etag: {x}", "build id {x}", "commit {x}\nAuthor: dev", "android signing sha1 {x}",
+    "https://github.com/acme/x/tree/{x}", "device {x}", "session={x}", "хеш {x} файла", "api secret {x}", "parent {x}",
+]

@@ -110,6 +110,8 @@ def _foreign(part, dice):
         "monero 4" + dice.word(b58, 94), "XLM G" + dice.word(ad.BASE32, 55), "algo " + dice.word(ad.BASE32, 58), "near: " + dice.hex(64),
         "starknet 0x0" + dice.hex(63), "zec t1" + dice.word(b58, 33), "DASH X" + dice.word(b58, 33), "tezos tz1" + dice.word(b58, 33),
         "kaspa:q" + dice.word(b32, 60), "osmo1" + dice.word(b32, 38), "BCH bitcoincash:q" + dice.word(b32, 41), "hbar 0.0." + str(dice.between(10000, 999999)),
+        "npub1" + dice.word(b32, 58), "lnbc1" + dice.word(b32, 120), "stake1u" + dice.word(b32, 52), "stacks SP" + dice.word("0123456789ABCDEFGHJKMNPQRSTVWXYZ", 39),
+        "flow 0x" + dice.hex(16), "waves 3P" + dice.word(b58, 33), "zil1" + dice.word(b32, 38), "icp " + "-".join(dice.word("abcdefghijklmnopqrstuvwxyz234567", 5) for _ in range(10)),
         "inj1" + dice.word(b32, 38), "filecoin f1" + dice.word("abcdefghijklmnopqrstuvwxyz234567", 39), "erd1" + dice.word(b32, 58),
     ])
 
@@ -139,6 +141,39 @@ def _nameless(part, dice):
     return ad.move(dice)
 
 
+def _one_short(part, dice):
+    """Too short by as many digits as the next word has letters of hex: no word of a sentence completes an address."""
+    word = dice.pick(["a", "be", "add", "bad", "dead", "face", "fade", "cafe", "dad", "ace", "fee", "faded"])
+    return dice.pick(part.ONE_SHORT).replace("{x}", "0x" + dice.hex(40 - len(word))).replace("{w}", word)
+
+
+def _near_words(part, dice):
+    """A base58 word of 31 bytes or fewer between short words that base58 could spell."""
+    return dice.pick(part.NEAR_WORDS).replace("{x}", ad.wrong_length_base58(dice, dice.pick([28, 29, 30, 31, 31, 33])))
+
+
+def _calldata(part, dice):
+    padded = "0" * 24 + dice.hex(40)
+    return dice.pick(part.CALLDATA).replace("{x}", "0xa9059cbb" + padded + "0" * 48 + dice.hex(16)).replace("{y}", "0x" + padded).replace("{z}", "0x6080604052" + dice.hex(120))
+
+
+def _disguised_and_broken(part, dice):
+    """The disguise comes off, and the checksum or the length does not hold."""
+    word = dice.pick([ad.bad_eip55, ad.bad_tron, lambda d: ad.wrong_length_base58(d, 33), lambda d: ad.wrong_length_base58(d, 31)])(dice)
+    kind = dice.pick(["zero_width", "homoglyph", "fullwidth", "reversed", "spaces", "dots", "emoji"])
+    if kind == "zero_width":
+        return part.fill(dice, dice.pick(part.FRAMES), a=ds.zero_width(dice, word, part))
+    if kind == "homoglyph":
+        return part.fill(dice, dice.pick(part.FRAMES), a=ds.look_alikes(dice, word, part))
+    if kind == "fullwidth":
+        return part.fill(dice, dice.pick(part.FRAMES), a=ds.fullwidth(dice, word, part))
+    if kind == "reversed":
+        return part.fill(dice, dice.pick(part.REVERSED_CUES), a=word[::-1])
+    marks = {"spaces": [" "], "dots": ["."], "emoji": part.EMOJI[:4]}[kind]
+    frames = part.GAP_FRAMES["emoji_between" if kind == "emoji" else kind]
+    return part.fill(dice, dice.pick(frames), a=ds.glued(dice, word, marks, 5, 3))
+
+
 INVALID_VECTORS = [
     # From the test vectors of EIP-55 libraries: one letter of the published examples in the wrong case.
     "0x5aaeb6053F3E94C9b9A09f33669435E7Ef1BeAed", "0xFb6916095ca1df60bB79Ce92cE3Ea74c37c5d359",
@@ -162,13 +197,22 @@ NEAR = [
     ("truncated", _truncated), ("EVM 32-byte hash", _hash), ("letters outside base58", _impossible), ("address of an unsupported chain", _foreign),
     ("base58 id of another length", _other_length), ("base58-like words", _words), ("lower-cased link", _lowered), ("pool id of 32 bytes", _pool_id),
     ("32 bytes of hex without a name", _nameless), ("library invalid vector", _vector),
+    ("too short by a word", _one_short), ("too short between words", _near_words), ("calldata", _calldata), ("disguised and broken", _disguised_and_broken),
     ("signature", lambda part, dice: dice.pick(part.SIGNATURES).replace("{x}", _signature(dice))),
-    ("secret key", lambda part, dice: dice.pick(part.SECRETS).replace("{x}", dice.pick([_signature(dice), dice.hex(64), "0x" + dice.hex(64)]))),
+    ("secret key", lambda part, dice: dice.pick(part.SECRETS).replace("{x}", _secret(dice))),
 ]
 WHOLE = {
     "truncated", "EVM 32-byte hash", "address of an unsupported chain", "base58 id of another length", "base58-like words", "lower-cased link",
-    "pool id of 32 bytes", "signature", "secret key",
+    "pool id of 32 bytes", "signature", "secret key", "too short by a word", "too short between words", "calldata", "disguised and broken",
 }
+
+
+def _secret(dice):
+    """Keys of Solana and EVM wallets, of Bitcoin (WIF) and of a whole wallet (BIP-32)."""
+    return dice.pick([
+        _signature(dice), dice.hex(64), "0x" + dice.hex(64), ad.base58check(b"\x80" + dice.bytes(32)), ad.base58check(b"\x80" + dice.bytes(32) + b"\1"),
+        ad.base58check(b"\x04\x88\xad\xe4" + dice.bytes(74)),
+    ])
 
 
 def _signature(dice):
@@ -270,9 +314,13 @@ def _numbers(part, dice):
     return out
 
 
+SEED_WORDS = "abandon ability able zoo zone youth year wrong witness winter width vivid update turtle tunnel trophy token stable salmon ribbon puzzle ocean noble melody ladder jungle idea hover galaxy fabric".split()
+
 NEGATIVE = [
     ("IPFS CID", _cid), ("UUID", _uuid), ("git hash", _commit), ("digest", _digest), ("JWT", _jwt), ("URL with id", _url), ("key fingerprint", _fingerprint),
     ("API key", _token), ("repeated word, 32 bytes by chance", _repeated), ("numbers", _numbers),
+    ("seed phrase", lambda part, dice: dice.pick(part.SEEDS).replace("{x}", " ".join(dice.pick(SEED_WORDS) for _ in range(dice.pick([12, 24]))))),
+    ("40 hex digits with a name", lambda part, dice: dice.pick(part.NAMED_HEX).replace("{x}", dice.hex(40))),
     ("talk of contracts", lambda part, dice: dice.pick(part.TALK)), ("price bot", lambda part, dice: dice.pick(part.PRICES)),
 ]
 
@@ -321,14 +369,36 @@ def _program(part, dice):
 def _hidden_without_cue(part, dice):
     """Random pieces in a row that may be one key, and are none."""
     key = ad.base58(bytes([dice.between(8, 255)]) + dice.bytes(31))
-    return dice.pick(part.LOOSE).replace("{x}", " ".join(ds.cut(dice, key, dice.between(3, 5), 5))), []
+    return dice.pick(part.LOOSE).replace("{x}", dice.pick([" ", " ", "\n"]).join(ds.cut(dice, key, dice.between(3, 5), 5))), []
 
 
-def _reversed_without_cue(part, dice):
-    return Token(dice, "evm").written[::-1], []
+def _special(part, dice):
+    """Burn, system and native addresses: well-formed, and hardly meant as a token."""
+    family, address = dice.pick([
+        ("evm", "0x000000000000000000000000000000000000dEaD"), ("evm", "0x0000000000000000000000000000000000000000"), ("solana", "1nc1nerator11111111111111111111111111111111"),
+        ("solana", "11111111111111111111111111111111"), ("evm", "0xEeeeeEeeeEeEeeEeEeEeeEEEeeeeEeeeeeeeEEeE"), ("tron", "T9yD14Nj9j7xAB4dbGeiX9h8unkKHxuWwb"),
+    ])
+    return dice.pick(part.BURNS).replace("{x}", address), [{"family": family, "address": address}]
+
+
+def _test_net(part, dice):
+    address, workchain, account = ad.ton(dice)
+    return dice.pick(part.TEST_NETS).replace("{x}", ad.friendly(dice.pick([0x91, 0xD1]), workchain, account)), [{"family": "ton", "address": address}]
+
+
+def _profile(part, dice):
+    token = Token(dice, dice.pick(["solana", "evm"]))
+    rows = {"solana": ["https://pump.fun/profile/{x}", "https://solscan.io/account/{x}#portfolio", "https://dexscreener.com/solana?maker={x}"], "evm": ["https://opensea.io/{x}", "https://zapper.xyz/account/{x}", "https://etherscan.io/address/{x}#analytics"]}
+    return part.fill(dice, dice.pick(["look at this trader {u}", "{u}"]), u=dice.pick(rows[token.family]).replace("{x}", token.address)), [token.label()]
+
+
+def _other_prefix(part, dice):
+    token = Token(dice, "evm")
+    return dice.pick(["ronin:{x}", "xdc{x}", "RON wallet ronin:{x}"]).replace("{x}", token.address[2:].lower()), [token.label()]
 
 
 ARGUABLE = [
     ("32 bytes that are a session or an id", _session), ("address in a warning", _warning), ("wallet", _wallet), ("40 hex digits of anything", _bare_hex),
     ("document id that is base58", _document), ("program", _program), ("loose pieces", _hidden_without_cue),
+    ("burn or system address", _special), ("TON test-net form", _test_net), ("page of a wallet", _profile), ("EVM under another prefix", _other_prefix),
 ]
