@@ -41,6 +41,7 @@ def open_part():
     make.disguised(part, 80, 40)
     others.several(part, 160)
     others.near(part, 26)
+    others.near_links(part, 60)
     others.none(part, 1, 22)
     others.arguable(part, 24)
     return part
@@ -60,6 +61,7 @@ def held_part():
     make.disguised(part, 50, 25)
     others.several(part, 150)
     others.near(part, 20)
+    others.near_links(part, 50)
     others.none(part, 1, 16)
     others.arguable(part, 16)
     return part

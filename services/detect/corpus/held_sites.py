@@ -123,6 +123,10 @@ https://believe.app/coin/{a}|solana|token|
 https://basedbot.example.com/buy?ca={a}&ref={r}|evm||
 https://buy.example.io/?token={a}|solana||
 https://example.fun/{a}|tron||
+https://link.trustwallet.com/swap?asset=c60_t{a}|evm||
+https://phantom.app/ul/browse/https%3A%2F%2Fpump.fun%2Fcoin%2F{a}|solana||
+https://buy.example.io/swap?from=ETH&amp;to={a}|evm||
+https://raw.githubusercontent.com/acme/assets/master/blockchains/base/assets/{a}/info.json|evm||
 """.strip().splitlines()
 BOTS = """
 https://t.me/achilles_trojanbot?start=r-{r}-{a}|solana

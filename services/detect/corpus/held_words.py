@@ -5,7 +5,7 @@ Cat in a Dogs World 2|MEWW;Ghost Pepper|GPEP;Rusty Robot|RUSTY;Samoyed Summer|SA
 Mad Scientist|MADS;Copium Tank|CPM;Hopium Den|HOPIUM;Diamond Dachshund|DACHS;Baba Yaga|BABA;Lazy Lemur|LEMUR;Oracle Owl|OWL;
 Sigma Sloth|SLOTH;Babushka|BSHKA;Drachma 2.0|DRACH;Matryoshka|MATRY;Borsch|BORSCH;Neko Ninja|NEKO;Chupacabra|CHUPA;
 Wolf of Wall|WOLFW;Terminal Velocity|TERMV;Vaporwave|VAPOR;Disco Duck|DISCO;Honey Badger|HBADG;Cyber Samosa|SAMOSA;
-Mango Lassi|LASSI;Durian|DURIAN;Bao Bao|BAO;Kimchi|KIMCHI;Anime Waifu|WAIFU;Zombie Zebra|ZOMZ;Fomo Fox|FOMOX;Rekt Rex|REKT"""
+Mango Lassi|LASSI;Durian|DURIAN;Bao Bao|BAO;Kimchi|KIMCHI;Anime Waifu|WAIFU;Zombie Zebra|ZOMZ;Fomo Fox|FOMOX;Rekt Rex|REKT;Arbitrum Pepe|ARBPEPE;Ethereum Inu|EINU;TON Cat|TONCAT;Aptos Launch|ALAUNCH;Polygon Ape|POLYAPE"""
 
 CHAINS = {
     "ethereum": ["eth mainnet", "ETH", "Ethereum L1", "#ETH", "erc20", "ethereum"],

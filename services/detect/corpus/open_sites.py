@@ -80,6 +80,10 @@ ton://transfer/{a}?amount=1000000000|ton||
 https://tokensniffer.com/token/{t}/{a}|evm|token|
 https://honeypot.is/ethereum?address={a}|ethereum||
 https://ave.ai/token/{a}-{v}|evm|token|
+https://dexscreener.com/{k}/{a}?ref=x&amp;utm=tg|evm||l
+https://assets.example.org/blockchains/smartchain/assets/{a}/logo.png|evm||
+https://metamask.app.link/dapp/app.uniswap.org/swap?outputCurrency={a}|evm||
+https://dexscreener.com/{k}/{a}.|evm||l
 """.strip().splitlines()
 
 BOTS = """
@@ -96,5 +100,8 @@ https://t.me/MaestroSniperBot?start={a}|solana
 https://t.me/Sigma_buyBot?start=x{r}-{a}|evm
 https://telegram.me/ShurikenTradeBot?start=qt-{r}-{a}|solana
 https://t.me/dtrade?start={r}_{a}|ton
+https://t.me/Trading_bot?startgroup={a}|evm
+https://t.me/solana_trojanbot/app?startapp=r-{r}-{a}|solana
 https://t.me/share/url?url={e}|wrapped
+https://t.me/share/url?text=gem&url={e}|wrapped
 """.strip().splitlines()

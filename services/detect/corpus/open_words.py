@@ -7,7 +7,7 @@ Zen Goose|ZGOOSE;Mecha Shiba|MSHIB;Cactus Protocol|CACT;Lunar Llama|LLAMA;Fat Pe
 Wojak Capital|WOJC;Frogwifscarf|FWS;Tiny Elephant|TINY;Grok Junior|GROKJ;Pizza Rat|PRAT;Solar Samurai|SSAM;
 Bitter Lemon|LEMON;Yolo Finance|YOLO;Chad Turtle|CHADT;Salt Miner|SALT;Hyper Hedgehog|HHOG;Drunk Koala|DKO;
 Orbit DAO|ORB;Pepe Unchained 2|PU2;AI Cat Girl|AICAT;Nordic Wolf|NWOLF;Sushi Monkey|SUMO;Kiwi Coin|KIWI;
-Great Reset|RESET;Mister Beaver|BEAVR;Paper Tiger|PTIGR;404 Not Found|404NF;Vault of Ra|VRA;Jelly Bean|JELLY"""
+Great Reset|RESET;Mister Beaver|BEAVR;Paper Tiger|PTIGR;404 Not Found|404NF;Tron Bull|TBULL;Solana Doge|SOLDOGE;BNB Tiger|BNBTIGER;Base God|TYBG;Sui Pad|SUIP;Vault of Ra|VRA;Jelly Bean|JELLY"""
 
 CHAINS = {
     "ethereum": ["ETH", "Ethereum", "ERC20", "ETH chain", "Ethereum mainnet", "ERC-20"],

@@ -1,11 +1,10 @@
 """Messages with several addresses, with almost one, with none, and those where people would argue."""
 
 import base64
-import hashlib
 
 import addresses as ad
 import disguises as ds
-from make import EVM_CHAINS, FAMILIES, Token, any_link
+from make import FAMILIES, Token, any_link, utf16
 
 
 # Several.
@@ -66,6 +65,39 @@ def near(part, each):
             whole = note in WHOLE
             text = part.fill(dice, word) if whole else part.fill(dice, dice.pick(part.NEAR_FRAMES), x=word)
             part.add("near_miss", text, [], note)
+
+
+def near_links(part, count):
+    """Pages of transactions and links to something broken: open, behind words, on buttons, in previews."""
+    for i in range(count):
+        dice = part.dice("near link", i)
+        kind = dice.pick(["transaction", "transaction", "broken", "broken", "cut short"])
+        if kind == "transaction":
+            pages = [page for page in part.HASHES if page.startswith("http")]
+            url = dice.pick(pages).replace("{x}", "0x" + dice.hex(64)).replace("{y}", dice.hex(64)).replace("{z}", _signature(dice))
+        else:
+            row = dice.pick([r for r in part.SITES if r.startswith("https") and "{q}" not in r and r.split("|")[1] not in ("sui", "aptos")])
+            family = row.split("|")[1]
+            family = family if family in ("solana", "tron", "ton") else "evm"
+            if kind == "broken":
+                bad = {"solana": lambda d: ad.wrong_length_base58(d, d.pick([31, 33])), "tron": ad.bad_tron, "ton": ad.bad_ton, "evm": ad.bad_eip55}[family](dice)
+            else:
+                whole = Token(dice, family).address
+                bad = whole[: dice.between(4, 8)] + dice.pick(["...", "…", ".."]) + whole[-4:]
+            slugs = {"k": "base", "g": "base", "d": "base", "e": "base", "i": "8453", "u": "base", "f": "base", "t": "base", "v": "base", "r": "vip", "a": bad}
+            url = part.fill(dice, row.split("|")[0], slugs)
+        shape = dice.pick(["open", "open", "hidden", "button", "preview"])
+        note = "link: " + kind
+        if shape == "open":
+            part.add("near_miss", part.fill(dice, dice.pick(part.LINK_FRAMES), u=url), [], note)
+        elif shape == "hidden":
+            before = part.fill(dice, dice.pick(["🔥 burn ", "{n} ", "proof 👉 "]))
+            entities = [{"kind": "text_url", "offset": utf16(before), "length": 2, "url": url}]
+            part.add("near_miss", before + "tx", [], note, entities=entities)
+        elif shape == "button":
+            part.add("near_miss", part.fill(dice, "{n} bought {m}"), [], note, buttons=[{"url": url}])
+        else:
+            part.add("near_miss", part.fill(dice, "{n} ${s} 👀"), [], note, links=[url])
 
 
 def _truncated(part, dice):
