@@ -120,7 +120,7 @@ class Part:
 
     def add(self, kind, text, expect, note=None, lang=None, **more):
         case = {"id": "%s%05d" % (self.name[0], len(self.cases) + 1), "text": text}
-        case.update({k: more[k] for k in ("entities", "buttons", "links", "quote", "names", "prior") if more.get(k)})
+        case.update({k: more[k] for k in ("entities", "buttons", "links", "quote", "names", "prior", "unresolved") if more.get(k)})
         seen, unique = set(), []
         for entry in expect:
             if (entry["family"], entry["address"]) not in seen:

@@ -64,7 +64,7 @@ def near(part, each):
             word = make(part, dice)
             whole = note in WHOLE
             text = part.fill(dice, word) if whole else part.fill(dice, dice.pick(part.NEAR_FRAMES), x=word)
-            part.add("near_miss", text, [], note)
+            part.add("near_miss", text, [], note, unresolved=note == "lower-cased link")
 
 
 def near_links(part, count):

@@ -113,7 +113,7 @@ fn keys(case: &Value, name: &str) -> BTreeMap<(String, String), Value> {
         .collect()
 }
 
-fn finds(detector: &Detector, case: &Value) -> Vec<Find> {
+fn find(detector: &Detector, case: &Value) -> Findings {
     let entities: Vec<Entity<'_>> = list(case, "entities")
         .iter()
         .map(|entity| Entity {
@@ -151,7 +151,17 @@ fn finds(detector: &Detector, case: &Value) -> Vec<Find> {
         },
         &mut found,
     );
-    found.finds
+    found
+}
+
+/// What no find may be, whatever it found.
+fn unsound(text: &str, find: &Find) -> Option<String> {
+    let stands = find
+        .span
+        .clone()
+        .is_none_or(|span| text.get(span) == Some(find.raw.as_str()));
+    let told = (0.0..=1.0).contains(&find.confidence) && !find.evidence.is_empty();
+    (!stands || !told).then(|| format!("unsound {find:?}"))
 }
 
 impl Score {
@@ -160,13 +170,13 @@ impl Score {
         let mut score = Self::default();
         for line in lines.lines() {
             let case: Value = serde_json::from_str(line).unwrap();
-            let found = finds(&detector, &case);
+            let found = find(&detector, &case);
             score.count(&case, &found);
         }
         score
     }
 
-    fn count(&mut self, case: &Value, found: &[Find]) {
+    fn count(&mut self, case: &Value, found: &Findings) {
         let (expected, allowed) = (keys(case, "expect"), keys(case, "allow"));
         let kind = format!(
             "{} / {}",
@@ -179,7 +189,8 @@ impl Score {
             ..Tally::default()
         };
         let mut complaints = Vec::new();
-        for find in found {
+        for find in &found.finds {
+            complaints.extend(unsound(case["text"].as_str().unwrap(), find));
             let key = key(find.family.as_str(), &find.address);
             if !seen.insert(key.clone()) || (allowed.contains_key(&key) && !expected.contains_key(&key)) {
                 continue;
@@ -203,6 +214,12 @@ impl Score {
             tally.missed += 1;
             self.families.entry(key.0.clone()).or_default().missed += 1;
             complaints.push(format!("missed {} {}", key.0, key.1));
+        }
+        if case["unresolved"] == true {
+            self.agree("unresolved", !found.unresolved.is_empty());
+            if found.unresolved.is_empty() {
+                complaints.push("the lost link is not told".to_owned());
+            }
         }
         if !complaints.is_empty() {
             let first = self.wrong.entry(kind.clone()).or_default();
@@ -231,6 +248,12 @@ impl Score {
         self.bins[bin].sum += confidence;
     }
 
+    fn agree(&mut self, what: &'static str, right: bool) {
+        let bin = self.labels.entry(what).or_default();
+        bin.finds += 1;
+        bin.right += usize::from(right);
+    }
+
     /// What the label says beyond family and address, where it says more.
     fn compare(&mut self, label: &Value, find: &Find) -> Vec<String> {
         let coin = label["address"].as_str().filter(|address| address.contains("::"));
@@ -243,9 +266,7 @@ impl Score {
         let mut out = Vec::new();
         for (what, expected, got) in told {
             if expected.is_some() {
-                let bin = self.labels.entry(what).or_default();
-                bin.finds += 1;
-                bin.right += usize::from(expected == got);
+                self.agree(what, expected == got);
                 if expected != got {
                     out.push(format!("{what} {got:?} instead of {expected:?}"));
                 }

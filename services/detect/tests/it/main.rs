@@ -2,9 +2,9 @@
 
 mod alloc;
 mod cases;
-mod corpus;
 mod fuzz;
 mod labelled;
 mod linear;
 mod make;
 mod properties;
+mod secrets;
