@@ -1,0 +1,135 @@
+//! Watch rules and lost links: what a message gives besides addresses.
+
+use std::sync::{MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tgmesh_detect::rules::{Matched, Place};
+use tgmesh_lifecycle::clock;
+use tgmesh_lifecycle::trace::{self, TraceParent};
+use tgmesh_proto::detection::Times;
+use tgmesh_proto::matched::Match;
+use tgmesh_proto::{codec, subject};
+use tgmesh_stream::publish::Outgoing;
+use tracing::Span;
+
+use super::Worker;
+use crate::checkpoint::UnderWay;
+use crate::edits::Key;
+use crate::event::Subject;
+use crate::matches::{self, Candidates, Matches, Outcome, Told};
+use crate::message::{Record, Target};
+use crate::queue::Seen;
+
+impl Worker {
+    /// The rules that match a message, whose secrets are masked.
+    pub(super) fn rules_of(&mut self, record: &Record) -> Matched {
+        let rules = self.rules.borrow();
+        if rules.is_empty() {
+            return Matched::default();
+        }
+        let username = rules
+            .needs_username()
+            .then(|| self.peers.chat(record.chat_id, record.kind).username)
+            .flatten();
+        let place = Place {
+            chat_id: record.chat_id,
+            username: username.as_deref(),
+        };
+        rules.find(place, parts(record), &mut self.scratch)
+    }
+
+    /// What of a message is to be told.
+    pub(super) fn tell(&self, seen: &Seen, candidates: &Candidates, received_us: i64) -> Vec<Told> {
+        let (key, state) = self.state(seen);
+        match self.matches().message(key, state, candidates, received_us / 1_000_000) {
+            Outcome::Tell(told) => told,
+            Outcome::Stale => {
+                self.stats.stale.inc();
+                Vec::new()
+            }
+            Outcome::Forgotten => {
+                self.stats.forgotten.inc();
+                Vec::new()
+            }
+        }
+    }
+
+    /// Notes a deletion. Whether something was told of the message.
+    pub(super) fn untell(&self, key: Key, received_us: i64) -> bool {
+        self.matches().delete(key, received_us / 1_000_000)
+    }
+
+    fn matches(&self) -> MutexGuard<'_, Matches> {
+        self.matches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Publishes what is to be told of a message.
+    pub(super) async fn publish_matches(
+        &mut self,
+        subject: &Subject,
+        told: Vec<Told>,
+        rules: &[String],
+        (received_us, detected_us): (i64, i64),
+        context: &TraceParent,
+        events: &mut Vec<UnderWay>,
+    ) {
+        for told in told {
+            let times = Times {
+                received_us,
+                detected_us,
+                published_us: clock::now_us(),
+            };
+            let event = matches::event(&self.origin, subject.clone(), told, rules.to_vec(), times);
+            self.stats.matches(event.event).inc();
+            let (span, context) = trace::child(context, || publish_span(&event));
+            let payload = match codec::encode_match(&event) {
+                Ok(payload) => Bytes::from(payload),
+                Err(error) => {
+                    tracing::error!(id = %event.id, chat_id = event.chat.id, %error, "a match cannot be published");
+                    self.stats.publish_failures.inc();
+                    continue;
+                }
+            };
+            let outgoing = Outgoing {
+                subject: subject::matches(event.chat.id),
+                id: event.id,
+                traceparent: context.to_string(),
+                payload,
+            };
+            let receipt = self.publisher.publish(outgoing).await;
+            events.push(UnderWay {
+                receipt,
+                received_us,
+                span,
+            });
+        }
+    }
+}
+
+/// Everything of a message that a rule may match.
+fn parts(record: &Record) -> impl Iterator<Item = &str> {
+    let hidden = record.marks.iter().filter_map(|mark| mark.url.as_deref());
+    let labels = record.buttons.iter().map(|button| button.label.as_str());
+    let targets = record.buttons.iter().filter_map(|button| match &button.target {
+        Target::Url(text) | Target::Copy(text) => Some(text.as_str()),
+        Target::Other => None,
+    });
+    let previews = record.links.iter().map(String::as_str);
+    std::iter::once(record.text.as_str())
+        .chain(hidden)
+        .chain(labels)
+        .chain(targets)
+        .chain(previews)
+}
+
+fn publish_span(event: &Match) -> Span {
+    tracing::info_span!(
+        "publish tgmesh.v1.matches.{chat}",
+        otel.kind = "producer",
+        messaging.system = "nats",
+        messaging.operation.name = "publish",
+        messaging.message.id = %event.id,
+        event = event.event.as_str(),
+        messaging.nats.sequence = tracing::field::Empty,
+    )
+}
