@@ -118,7 +118,7 @@ impl Detector {
             });
         }
         let says_reversed = gather.scene.says_reversed();
-        if says_reversed || ["x0", "X0", "pmup", "knob"].iter().any(|end| folded.text.contains(end)) {
+        if says_reversed || looks_reversed(&folded.text) {
             let reversed = folded.reversed();
             // Backwards, any key is another key: without a word for it only what proves itself.
             let proven =
@@ -138,6 +138,17 @@ impl Detector {
         }
         join(text, &folded, &[], gather);
     }
+}
+
+/// Whether something ends as an address begins, or begins as one ends.
+fn looks_reversed(text: &str) -> bool {
+    scan::runs(text).any(|run| {
+        let run = &text[run.range];
+        let ends = ["x0", "X0", "T", "QE", "QU", "fE", "fU"]
+            .iter()
+            .any(|end| run.ends_with(end));
+        ends || ["pmup", "knob"].iter().any(|begin| run.starts_with(begin))
+    }) || ["x0", "X0"].iter().any(|end| text.contains(end))
 }
 
 /// Adds what stands in pieces in a reading.

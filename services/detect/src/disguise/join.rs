@@ -2,7 +2,8 @@
 //! character at a time, numbered parts, a prefix or suffix that stands apart.
 //!
 //! The text is cut into atoms (letters and digits without a break). What lies between two atoms is
-//! soft when a person would skip it while copying, hard when it separates things. Addresses with a
+//! soft when a person would skip it while copying, loose when it takes more to believe that, hard
+//! when it separates things. Addresses with a
 //! prefix or checksum are looked for from every atom that can begin one; Solana, which has neither,
 //! only in whole groups between hard gaps, so that no sum of words becomes a key by chance.
 
@@ -15,6 +16,7 @@ use std::ops::Range;
 use crate::{
     Family,
     families::{self, Proof, Seen, evm, tron},
+    links,
     scan::Run,
 };
 
@@ -40,6 +42,9 @@ struct Atom {
 enum Gap {
     /// Skipped while copying; the step that skipping it is.
     Soft(&'static str),
+    /// It usually separates things, and is skipped only where all gaps are alike or a checksum
+    /// holds.
+    Loose(&'static str),
     /// It separates things.
     Hard,
 }
@@ -59,12 +64,22 @@ pub(crate) struct Joined {
 const LONGEST: usize = 66;
 /// The longest gap that is skipped, in characters.
 const WIDEST_GAP: usize = 10;
+/// The most line breaks in it.
+const MOST_LINES: usize = 3;
+
+/// Words whose letters are hex digits.
+const HEX_WORDS: [&str; 20] = [
+    "a", "be", "ad", "bad", "add", "dad", "fed", "bed", "fee", "cab", "ace", "dead", "deed", "face", "fade", "faded",
+    "cafe", "beef", "bead", "decade",
+];
 
 impl<'a> Atoms<'a> {
     pub(crate) fn of(text: &'a str) -> Self {
         let bytes = text.as_bytes();
         let mut atoms: Vec<Atom> = Vec::new();
         let mut at = 0;
+        // The last word with a slash in it, and whether it is a link.
+        let mut link = (0..0, false);
         while at < bytes.len() {
             if !bytes[at].is_ascii_alphanumeric() {
                 at += 1;
@@ -79,6 +94,15 @@ impl<'a> Atoms<'a> {
                 if !fragment {
                     let between = &text[last.range.end..start];
                     last.gap = gap(between);
+                    if between.contains(['/', ':', '?', '=', '&']) {
+                        if !link.0.contains(&last.range.end) {
+                            let word = links::word_around(text, last.range.end);
+                            link = (word.clone(), links::is_link(&text[word]));
+                        }
+                        if link.1 {
+                            last.gap = Gap::Hard;
+                        }
+                    }
                     last.kind = kind(between);
                 }
             }
@@ -108,6 +132,7 @@ impl<'a> Atoms<'a> {
             }
             self.bare_hex(first, &mut proven);
         }
+        group::suffixed(self, &mut proven);
         parts::numbered(self, &mut proven);
         group::solana(self, &taken, found);
     }
@@ -136,8 +161,8 @@ impl<'a> Atoms<'a> {
                     .then(|| (word, self.atoms[first].range.start..atom.range.end, steps));
             }
             match atom.gap {
-                Gap::Soft(step) if !steps.contains(&step) => steps.push(step),
-                Gap::Soft(_) => {}
+                Gap::Soft(step) | Gap::Loose(step) if !steps.contains(&step) => steps.push(step),
+                Gap::Soft(_) | Gap::Loose(_) => {}
                 Gap::Hard => return None,
             }
         }
@@ -157,7 +182,14 @@ impl<'a> Atoms<'a> {
 
     fn evm(&self, first: usize, found: &mut dyn FnMut(Joined)) {
         if let Some((word, span, steps)) = self.collect(first, 42) {
-            offer_evm(&word[2..], &span, steps, false, found);
+            // "a dead one", behind an address that lacks a digit.
+            let tail = self.text[..span.end]
+                .rsplit(|c: char| !c.is_ascii_alphanumeric())
+                .next();
+            let reads = tail.is_some_and(|tail| HEX_WORDS.contains(&tail));
+            if !reads || evm::canonical(&word[2..]).is_some_and(|(_, proof)| proof == Proof::Eip55) {
+                offer_evm(&word[2..], &span, steps, false, found);
+            }
         }
     }
 
@@ -166,6 +198,9 @@ impl<'a> Atoms<'a> {
         let piece = self.piece(first);
         if piece.len() == 42 {
             offer_evm(&piece[2..], &self.atoms[first].range, vec!["fold:prefix"], false, found);
+        } else if let Some((word, span, mut steps)) = self.collect(first, 42) {
+            steps.push("fold:prefix");
+            offer_evm(&word[2..], &span, steps, false, found);
         }
     }
 
@@ -180,7 +215,12 @@ impl<'a> Atoms<'a> {
         let prefixed =
             index > 0 && self.atoms[index - 1].gap != Gap::Hard && self.piece(index - 1).ends_with(['x', 'X']);
         if digits.len() == 40 && !prefixed {
-            offer_evm(digits, &self.atoms[index].range, vec!["fold:prefix"], true, found);
+            // "(add 0x in front)" calls it an address.
+            let near = self.atoms[index.saturating_sub(8)..].iter().take(17);
+            let named = near
+                .clone()
+                .any(|atom| self.text[atom.range.clone()].eq_ignore_ascii_case("0x"));
+            offer_evm(digits, &self.atoms[index].range, vec!["fold:prefix"], !named, found);
         }
     }
 
@@ -241,32 +281,43 @@ fn whole(word: &str) -> Option<Seen> {
 fn gap(between: &str) -> Gap {
     let mut step = None;
     let mut lines = 0;
+    let mut loose = false;
     for (count, c) in between.chars().enumerate() {
         let kind = match c {
-            ' ' | '\t' | '\u{a0}' => "join:space",
             '\n' | '\r' => {
                 lines += usize::from(c == '\n');
                 "join:line"
             }
+            c if c.is_whitespace() => "join:space",
             '.' | '·' | '…' | '•' | '∙' | '。' => "join:dot",
             '-' | '_' | '–' | '—' | '~' | '‐' | '‑' | '−' => "join:dash",
             '`' | '*' | '"' | '\'' | '|' | '+' | '\\' | '^' | '“' | '”' | '„' | '«' | '»' | '[' | ']' | '{' | '}' => {
                 "join:mark"
             }
             // Pointing somewhere, naming something or counting is not decoration.
-            '→' | '➜' | '➡' | '👉' | '👇' | '👈' | '⬇' => return Gap::Hard,
-            c if c.is_ascii() || c.is_alphanumeric() => return Gap::Hard,
-            c if is_punctuation(c) => return Gap::Hard,
+            '→' | '➜' | '➡' | '👉' | '👇' | '👈' | '⬇' => {
+                loose = true;
+                "join:emoji"
+            }
+            c if c.is_alphanumeric() => return Gap::Hard,
+            c if c.is_ascii() || is_punctuation(c) => {
+                loose = true;
+                "join:mark"
+            }
             _ => "join:emoji",
         };
-        if count >= WIDEST_GAP || lines > 1 {
+        if count >= WIDEST_GAP || lines > MOST_LINES {
             return Gap::Hard;
         }
         if step.is_none() || step == Some("join:space") {
             step = Some(kind);
         }
     }
-    step.map_or(Gap::Hard, Gap::Soft)
+    match step {
+        Some(step) if loose || lines > 1 => Gap::Loose(step),
+        Some(step) => Gap::Soft(step),
+        None => Gap::Hard,
+    }
 }
 
 /// FNV-1a over the beginning of a gap. Two kinds with one number would cost a rating, no more.
@@ -337,9 +388,9 @@ mod tests {
         );
         assert_eq!(joined(&evm), [], "in one piece");
         assert_eq!(
-            joined("0x302ab9ae394D675676Ddb41E29, 4169224824fc9A"),
+            joined("0x302ab9ae394d675676ddb41e29 (aaa), 4169224824fc9a"),
             [],
-            "a comma separates"
+            "a word separates"
         );
         assert_eq!(
             joined("EQCPGzW1dJURRybL41Q3KYfzX4fZdQUeY8-7 -TKyeR7f-7cU"),

@@ -15,7 +15,7 @@ use crate::{
 /// Suffixes that stand apart and look like words.
 const SUFFIXES: [&str; 3] = ["pump", "bonk", "moon"];
 /// Words that say where such a suffix goes.
-const ADDS: [&str; 16] = [
+const ADDS: [&str; 50] = [
     "add",
     "append",
     "plus",
@@ -25,13 +25,47 @@ const ADDS: [&str; 16] = [
     "ending",
     "then",
     "finish",
+    "suffix",
+    "last",
+    "tail",
+    "fin",
     "добав",
     "конец",
     "конце",
+    "конч",
+    "приб",
+    "допи",
     "添加",
     "加",
     "结尾",
+    "結尾",
+    "末尾",
+    "最后",
+    "後",
+    "끝",
+    "追加",
     "añad",
+    "agreg",
+    "termin",
+    "acab",
+    "final",
+    "ajout",
+    "anhäng",
+    "endung",
+    "sonu",
+    "ekle",
+    "akhir",
+    "tambah",
+    "cuối",
+    "thêm",
+    "aggiung",
+    "końc",
+    "dodaj",
+    "آخر",
+    "أضف",
+    "نهاية",
+    "पीछे",
+    "जोड़",
 ];
 /// Short words of sentences and captions; a piece of an address is one of them by rare chance. None
 /// of one letter: those are the pieces of an address that was spelled out.
@@ -41,29 +75,51 @@ const SHORT_WORDS: [&str; 37] = [
     "via", "lfg",
 ];
 /// Words that ask to close gaps, so that even what looks whole may be a piece.
-const CLOSES: [&str; 22] = [
+const CLOSES: [&str; 44] = [
     "space",
     "lines",
     "remove",
     "together",
     "combine",
     "pieces",
+    "join",
+    "merge",
+    "glue",
     "пробел",
     "строк",
     "склей",
     "убери",
     "убрать",
+    "соедин",
     "空格",
     "换行",
     "拼",
+    "合并",
+    "连起",
+    "連",
     "espacio",
+    "junta",
     "leerzeichen",
+    "zusammen",
     "boşluk",
+    "birleştir",
     "spasi",
+    "gabung",
     "espaces",
+    "colle",
     "spazi",
+    "unisci",
+    "khoảng",
+    "nối",
     "스페이스",
+    "띄어",
+    "합치",
     "スペース",
+    "つなげ",
+    "spaties",
+    "فاصله",
+    "مسافات",
+    "bez spacji",
 ];
 /// How many windows of one text are decoded.
 const TRIES: usize = 256;
@@ -94,6 +150,10 @@ pub(super) fn solana(atoms: &Atoms<'_>, taken: &[Range<usize>], found: &mut dyn 
             found(joined);
         }
     }
+}
+
+/// Finds keys whose suffix stands apart, with words or marks before it that say so.
+pub(super) fn suffixed(atoms: &Atoms<'_>, found: &mut dyn FnMut(Joined)) {
     for index in 0..atoms.atoms.len() {
         suffix(atoms, index, found);
     }
@@ -108,10 +168,16 @@ fn windows(atoms: &Atoms<'_>) -> Vec<Window> {
     let separate: Vec<bool> = (0..count).map(|index| separates(atoms, index, closes)).collect();
     let mut windows = Vec::new();
     for first in 0..count {
+        let (gap, kind) = (atoms.atoms[first].gap, atoms.atoms[first].kind);
+        // Pieces with a loose gap between them belong together only where all gaps are alike.
+        let apart = |index: usize| {
+            let loose = matches!(gap, Gap::Loose(_)) || matches!(atoms.atoms[index].gap, Gap::Loose(_));
+            separate[index] || (loose && atoms.atoms[index].kind != kind)
+        };
         let begins = match first.checked_sub(1) {
             None => 2,
-            Some(before) if separate[before] => 2,
-            Some(before) if words[before] || atoms.atoms[before].kind != atoms.atoms[first].kind => 1,
+            Some(before) if apart(before) => 2,
+            Some(before) if words[before] || atoms.atoms[before].kind != kind => 1 - decorated(atoms, before),
             Some(_) => continue,
         };
         let mut length = 0;
@@ -121,31 +187,73 @@ fn windows(atoms: &Atoms<'_>) -> Vec<Window> {
             let piece = atoms.piece(last);
             length += piece.len();
             reads += if words[last] { piece.len() } else { 0 };
-            uniform &= last < first + 2 || atoms.atoms[last - 1].kind == atoms.atoms[first].kind;
+            uniform &= last < first + 2 || atoms.atoms[last - 1].kind == kind;
             if length > 44 {
                 break;
             }
-            let ends = if separate[last] {
+            let ends = if apart(last) {
                 2
+            } else if words.get(last + 1) == Some(&true) || atoms.atoms[last].kind != kind {
+                1 - decorated(atoms, last)
             } else {
-                i32::from(words.get(last + 1) == Some(&true) || atoms.atoms[last].kind != atoms.atoms[first].kind)
+                -9
             };
             // A third of it may read like words by chance, half of it where the rest is in order.
-            let sentence = joins_a_sentence(atoms, &words, first, last);
+            let sentence = joins_a_sentence(atoms, &words, first, last) || (!closes && captioned(atoms, first, last));
             let chunks = !sentence && reads * if uniform || ends + begins == 4 { 2 } else { 3 } <= length;
-            if last > first && length >= 32 && ends > 0 && chunks {
+            let alike = !matches!(gap, Gap::Loose(_)) || tight(atoms, first, last) || last >= first + FEWEST_LOOSE;
+            if last > first && length >= 32 && ends > -9 && chunks && alike {
                 let suffixed = SUFFIXES.iter().any(|suffix| piece.ends_with(suffix))
                     || (piece.len() < 4 && ends == 2 && ends_in_suffix(atoms, last));
                 let rating =
                     begins + ends + 3 * i32::from(uniform) + 3 * i32::from(suffixed) - (reads * 10 / length) as i32;
                 windows.push(Window { rating, first, last });
             }
-            if separate[last] {
+            if apart(last) {
                 break;
             }
         }
     }
     windows
+}
+
+/// So many loose gaps of one kind are no accident.
+const FEWEST_LOOSE: usize = 3;
+
+/// Whether no gap of a window has a space: what touches both pieces is put into something.
+fn tight(atoms: &Atoms<'_>, first: usize, last: usize) -> bool {
+    (first..last).all(|index| {
+        let between = atoms.between(index);
+        !between.contains(char::is_whitespace) && !between.is_ascii()
+    })
+}
+
+/// What a cut at a gap costs that has a mark in it: marks are put into addresses as well as around
+/// them, and leaving a piece out makes another key.
+fn decorated(atoms: &Atoms<'_>, index: usize) -> i32 {
+    if distance(atoms, index) == 0 { 2 } else { 0 }
+}
+
+/// Whether a window begins or ends with small letters alone that are no suffix: a caption before a
+/// code, or what a sentence goes on with.
+fn captioned(atoms: &Atoms<'_>, first: usize, last: usize) -> bool {
+    if first == last {
+        return false;
+    }
+    let small = |index: usize, fewest: usize| {
+        let piece = atoms.piece(index);
+        piece.len() >= fewest && piece.bytes().all(|b| b.is_ascii_lowercase())
+    };
+    let labelled = first > 0 && atoms.between(first - 1).contains(':');
+    let next_small = last + 1 < atoms.atoms.len() && distance(atoms, last) == 1 && small(last + 1, 2);
+    (small(first, 4) && !labelled && distance(atoms, first) > 0)
+        || (small(last, 2) && next_small && distance(atoms, last - 1) > 0 && !is_suffix(atoms.piece(last)))
+}
+
+fn is_suffix(piece: &str) -> bool {
+    SUFFIXES
+        .iter()
+        .any(|suffix| suffix.ends_with(piece) || piece.ends_with(suffix))
 }
 
 /// Whether a window begins or ends with a word that belongs to what goes on outside of it rather
@@ -170,8 +278,8 @@ fn distance(atoms: &Atoms<'_>, index: usize) -> u8 {
     let between = atoms.between(index);
     match atoms.atoms[index].gap {
         Gap::Hard => 3,
-        Gap::Soft(_) if between.contains(|c: char| !c.is_whitespace()) => 0,
-        Gap::Soft(_) => 1 + u8::from(between.contains('\n')),
+        Gap::Soft(_) | Gap::Loose(_) if between.contains(|c: char| !c.is_whitespace()) => 0,
+        Gap::Soft(_) | Gap::Loose(_) => 1 + u8::from(between.contains('\n')),
     }
 }
 
@@ -204,7 +312,7 @@ fn key(atoms: &Atoms<'_>, window: &Window, span: &Range<usize>) -> Option<Joined
     for index in window.first..=window.last {
         word.push_str(atoms.piece(index));
         if index < window.last
-            && let Gap::Soft(step) = atoms.atoms[index].gap
+            && let Gap::Soft(step) | Gap::Loose(step) = atoms.atoms[index].gap
             && !steps.contains(&step)
         {
             steps.push(step);
@@ -230,7 +338,7 @@ fn key(atoms: &Atoms<'_>, window: &Window, span: &Range<usize>) -> Option<Joined
     })
 }
 
-/// "…Yfs (add pump at the end)".
+/// "…Yfs (add pump at the end)", "…Yfs (+pump)", "…Yfs ends with pump".
 fn suffix(atoms: &Atoms<'_>, index: usize, found: &mut dyn FnMut(Joined)) {
     let piece = atoms.piece(index);
     if !(34..=41).contains(&piece.len()) || solana::is_key(piece) {
@@ -242,17 +350,20 @@ fn suffix(atoms: &Atoms<'_>, index: usize, found: &mut dyn FnMut(Joined)) {
         let Some(suffix) = SUFFIXES.iter().find(|suffix| word.eq_ignore_ascii_case(suffix)) else {
             continue;
         };
-        let between = atoms.text[from..atoms.atoms[next].range.start].to_lowercase();
+        let between = &atoms.text[from..atoms.atoms[next].range.start];
+        let touches = next == index + 1 && between.chars().count() <= WIDEST_MARK && !between.contains('$');
+        let between = between.to_lowercase();
         let tail: String = atoms.text[atoms.atoms[next].range.end..]
             .chars()
             .take(24)
             .collect::<String>()
             .to_lowercase();
-        if !ADDS.iter().any(|add| between.contains(add) || tail.contains(add)) {
+        if !touches && !ADDS.iter().any(|add| between.contains(add) || tail.contains(add)) {
             continue;
         }
         if let Some(seen) = whole(&format!("{piece}{suffix}")) {
-            let span = atoms.atoms[index].range.clone();
+            let end = if touches { atoms.atoms[next].range.end } else { from };
+            let span = atoms.atoms[index].range.start..end;
             found(Joined {
                 seen: Seen { span, ..seen },
                 steps: vec!["fold:suffix"],
@@ -262,6 +373,9 @@ fn suffix(atoms: &Atoms<'_>, index: usize, found: &mut dyn FnMut(Joined)) {
         return;
     }
 }
+
+/// How many marks may stand between a key and its suffix.
+const WIDEST_MARK: usize = 6;
 
 /// Whether a piece reads like a word of a sentence (letters alone, in one of the three usual
 /// cases) or like a name of several (`RotateEachWord64`).

@@ -69,8 +69,8 @@ fn collect(
             if word.len() < LENGTH {
                 match atom.gap {
                     _ if !between.is_empty() && between.bytes().all(is_joiner) && word.ends_with(between) => {}
-                    Gap::Soft(step) if !steps.contains(&step) => steps.push(step),
-                    Gap::Soft(_) => {}
+                    Gap::Soft(step) | Gap::Loose(step) if !steps.contains(&step) => steps.push(step),
+                    Gap::Soft(_) | Gap::Loose(_) => {}
                     Gap::Hard => return None,
                 }
                 continue;
