@@ -43,6 +43,8 @@ pub struct Record {
     pub links: Vec<String>,
     /// Message id that it answers.
     pub reply_to: Option<i32>,
+    /// The part of that message which it quotes.
+    pub quote: Option<String>,
     /// Where it was forwarded from.
     pub forward: Option<Box<Forward>>,
     /// Bot API id of the sender; nothing for channel posts.
@@ -141,6 +143,7 @@ impl Record {
             buttons,
             links,
             reply_to: message.reply_to.as_ref().and_then(markup::reply_to),
+            quote: message.reply_to.and_then(markup::quote),
             forward: message.fwd_from.map(|header| Box::new(markup::forward(header))),
             sender,
         })
@@ -204,6 +207,7 @@ impl Record {
             buttons: Vec::new(),
             links: Vec::new(),
             reply_to: reply_to.and_then(markup::reply_to),
+            quote: reply_to.cloned().and_then(markup::quote),
             forward: forward.map(|header| Box::new(markup::forward(header))),
             sender: None,
         }
@@ -231,7 +235,7 @@ impl Record {
     /// Bytes it occupies in the queue, about.
     #[must_use]
     pub fn size(&self) -> usize {
-        let strings = self.text.len() + self.links.iter().map(String::len).sum::<usize>();
+        let strings = self.text.len() + self.quote.as_ref().map_or(0, String::len) + self.links.iter().map(String::len).sum::<usize>();
         let marks = self
             .marks
             .iter()

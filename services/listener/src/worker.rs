@@ -20,6 +20,9 @@ use crate::peers::Peers;
 use crate::queue::{Change, Entry, Receiver, Seen, Source};
 use crate::stats::Stats;
 
+/// The fewest bytes of a name that can hold an address.
+const SHORTEST_NAME: usize = 30;
+
 /// Entries that share one place in the checkpoint.
 const BATCH: usize = 256;
 
@@ -129,11 +132,22 @@ impl Worker {
             .filter_map(crate::message::Button::to_detect)
             .collect();
         let links: Vec<_> = record.links.iter().map(String::as_str).collect();
+        // A name too short for any address is not worth a look.
+        let name = |id: i64| self.peers.name(id).filter(|name| name.len() >= SHORTEST_NAME);
+        let sender = record.sender.filter(|&id| id != record.chat_id).and_then(name);
+        let chat = name(record.chat_id);
+        let names = [
+            sender.as_deref().map(tgmesh_detect::Name::Sender),
+            chat.as_deref().map(tgmesh_detect::Name::Chat),
+        ];
+        let names: Vec<_> = names.into_iter().flatten().collect();
         let input = Input {
             text: &record.text,
             entities: &entities,
             buttons: &buttons,
             links: &links,
+            quote: record.quote.as_deref().unwrap_or_default(),
+            names: &names,
             ..Input::default()
         };
         self.detector.find(&input, found);

@@ -94,6 +94,14 @@ pub(super) fn reply_to(header: &enums::MessageReplyHeader) -> Option<i32> {
     }
 }
 
+/// The quoted part of the message that is answered, in this chat or another.
+pub(super) fn quote(header: enums::MessageReplyHeader) -> Option<String> {
+    match header {
+        enums::MessageReplyHeader::Header(header) => header.quote_text.filter(|text| !text.is_empty()),
+        _ => None,
+    }
+}
+
 pub(super) fn forward(header: enums::MessageFwdHeader) -> Forward {
     let enums::MessageFwdHeader::Header(header) = header;
     Forward {
