@@ -402,7 +402,7 @@ mod tests {
 
     fn joined(text: &str) -> Vec<String> {
         let mut out = Vec::new();
-        solana(&Atoms::of(text), &[], &mut |joined| out.push(joined.seen.address));
+        Atoms::of(text).join(&mut |joined| out.push(joined.seen.address));
         out
     }
 

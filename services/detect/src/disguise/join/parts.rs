@@ -232,8 +232,10 @@ fn order(label: &str) -> Option<(Order, bool)> {
         let marked = mark.contains([':', ')', '=', '：', '.', '-', '→', '>', ']']);
         ORDERS
             .iter()
-            .find(|(name, _)| {
-                lower == name.trim_end_matches('半') && (marked || (lower.chars().count() > 2 && lower.is_ascii()))
+            .find(|(name, order)| {
+                // "the end" is told of other things too.
+                let counts = (1..MIDDLE).contains(order) && lower.chars().count() > 2;
+                lower == name.trim_end_matches('半') && (marked || counts)
             })
             .map(|(_, order)| (*order, marked))
     })
