@@ -242,3 +242,7 @@ NAMED_HEX = [
     "SHA-1: {x}", "infohash {x}", "npm shasum {x}", "git show {x}", "blob {x}", "ripemd160 = {x}", "the certificate {x} has expired", "firmware {x}", "image digest sha1:{x}", "merge base {x}",
     "https://gitlab.com/a/b/-/tree/{x}", "kernel {x} panics", "password hash {x}", "контрольная сумма SHA1 {x}", "push {x} to prod", "HEAD {x}",
 ]
+
+ROW_WORDS = "we are here now bears run away from every dip trader joe sees no red day just more profit huge success coming soon dont miss this train everyone wants some free airdrop magic internet cat dog mouse frog dragon"
+ROWS = ["join #{x}", "hey @{x}!", "module {x}.ts", "https://www.tiktok.com/tag/{x}", "«{x}»", "tag: {x}", "#{x} #gm"]
+CODE_HEADS = [["backup codes\n{x}\nkeep them", "коды:\n{x}"], ["PGN {x} 1-0"], ["colors: {x} on dark"], ["{x}\n^ packet dump", "read: {x}"], ["ключ восстановления {x}"], ["authenticator key: {x}"]]

@@ -500,6 +500,42 @@ def combo(part, dice, word, family):
     return head + word
 
 
+def compound(part, dice, family):
+    """Two disguises of different kinds, each with its cue where it needs one."""
+    token = Token(dice, family)
+    word = token.address
+    kinds = ["reversed and cut", "parts and signs", "letters and cut", "filler and signs"]
+    if family == "evm":
+        kinds += ["case and cut", "prefix and cut", "case and signs"]
+    ending = ds.solana_ending(word)
+    if family == "solana" and ending and ds.still_alone(word[: -len(ending)]):
+        kinds += ["ending and signs", "ending and cut"]
+    kind = dice.pick(kinds)
+    marks = ds.marks_for(family, dice.pick([part.SPACES[:2], part.DOTS, part.EMOJI, [m for m in part.DASHES if m.strip("-_ ")] or [" - "]]))
+    signs = dice.pick([ds.zero_width, ds.look_alikes])
+    if kind == "reversed and cut":
+        text = part.fill(dice, dice.pick(part.REVERSED_CUES), a=ds.glued(dice, word[::-1], marks, 4, 4))
+    elif kind == "parts and signs":
+        text, pieces = dice.pick(part.PARTS)
+        for k, piece in enumerate(ds.cut(dice, word, pieces, 6)):
+            text = text.replace("{%d}" % k, signs(dice, piece, part))
+    elif kind == "letters and cut":
+        text = part.fill(dice, dice.pick(part.FRAMES), a=ds.glued(dice, dice.pick([ds.fullwidth, ds.math_font])(dice, word, part), marks, 4, 4))
+    elif kind == "filler and signs":
+        mark = dice.pick([m for m, cue in part.FILLERS if not cue and (family != "ton" or m[0] not in "-_")])
+        text = part.fill(dice, dice.pick(part.GAP_FRAMES["filler"]), a=mark.join(signs(dice, piece, part) for piece in ds.cut(dice, word, dice.between(2, 3), 6)))
+    elif kind in ("case and cut", "case and signs"):
+        word = "0x" + dice.pick([str.upper, str.lower])(word[2:])
+        text = part.fill(dice, dice.pick(part.FRAMES), a=ds.glued(dice, word, marks, 4, 4) if kind == "case and cut" else ds.zero_width(dice, word, part))
+    elif kind == "prefix and cut":
+        text = part.fill(dice, dice.pick(part.NO_PREFIX), a=ds.glued(dice, word[2:], marks, 4, 4))
+    else:
+        head = word[: -len(ending)]
+        head = signs(dice, head, part) if kind == "ending and signs" else ds.glued(dice, head, [" ", "..."], 3, 6)
+        text = part.fill(dice, dice.pick([f for f in part.ENDING_FORMS if "`" not in f]), h=head, e=ending)
+    return token, text
+
+
 DISGUISES = [
     "zero_width", "homoglyph", "fullwidth", "math_font", "spaces", "line_breaks", "dots", "dashes", "emoji_between", "filler", "formatting",
     "char_spaced", "reversed", "parts", "combo", "other_marks", "enclosed",
@@ -514,6 +550,10 @@ def disguised(part, each, more):
             dice = part.dice("hide", kind, i)
             token, text = hide(part, dice, kind, dice.weighted(families))
             part.add("obfuscated", text, [token.label(False, None, "deobfuscated")], "obf:" + kind)
+    for i in range(each):
+        dice = part.dice("hide", "compound", i)
+        token, text = compound(part, dice, dice.weighted(families))
+        part.add("obfuscated", part.fill(dice, dice.pick(part.AROUND), x=text), [token.label(False, None, "deobfuscated")], "obf:combo")
     for kind in ("evm_case", "prefix"):
         for i in range(each):
             dice = part.dice("hide", kind, i)

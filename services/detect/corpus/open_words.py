@@ -246,3 +246,7 @@ NAMED_HEX = [
     "{x}  release.tar.gz", "shasum: {x}", "torrent {x}", "hash160 {x}", "tree {x}", "Fingerprint (SHA1) {x}", "etag: {x}", "build id {x}", "commit {x}\nAuthor: dev", "android signing sha1 {x}",
     "https://github.com/acme/x/tree/{x}", "device {x}", "session={x}", "хеш {x} файла", "api secret {x}", "parent {x}",
 ]
+
+ROW_WORDS = "the great moon king pump team ape bag community forever never stop buying crypto rocket diamond hands chart green summer winter best of my heart super mega ultra trust process believe together strong make money fast"
+ROWS = ["#{x}", "@{x}", "follow @{x} for more", "class {x} extends Base", "{x}", "https://x.com/hashtag/{x}", "wow {x}"]
+CODE_HEADS = [["recovery codes:\n{x}", "{x}"], ["good game {x}", "{x}"], ["palette {x}", "{x}"], ["hexdump:\n{x}", "{x}"], ["bitlocker {x}"], ["2fa secret {x}"]]

@@ -157,6 +157,18 @@ def _words(part, dice):
     return dice.pick(part.DRAWN)(dice)
 
 
+def _words_in_a_row(part, dice):
+    """Words without spaces that are 32 bytes of base58, as in handles, tags and names of classes."""
+    while True:
+        words, out = part.ROW_WORDS.split(), ""
+        case = dice.pick([str.capitalize, str.capitalize, str.lower])
+        while len(out) < 40:
+            out += case(dice.pick(words))
+        raw = ad.base58_bytes(out)
+        if raw is not None and len(raw) == 32:
+            return dice.pick(part.ROWS).replace("{x}", out)
+
+
 def _lowered(part, dice):
     """A link whose key lost its case: what its letters spell is another key, if any."""
     while True:
@@ -200,6 +212,8 @@ def _disguised_and_broken(part, dice):
     if kind == "fullwidth":
         return part.fill(dice, dice.pick(part.FRAMES), a=ds.fullwidth(dice, word, part))
     if kind == "reversed":
+        if not ds.still_alone(word[::-1]):
+            return _disguised_and_broken(part, dice)
         return part.fill(dice, dice.pick(part.REVERSED_CUES), a=word[::-1])
     marks = {"spaces": [" "], "dots": ["."], "emoji": part.EMOJI[:4]}[kind]
     frames = part.GAP_FRAMES["emoji_between" if kind == "emoji" else kind]
@@ -227,14 +241,14 @@ NEAR = [
     ("bad EIP-55 checksum", lambda part, dice: ad.bad_eip55(dice)), ("bad Tron checksum or length", lambda part, dice: ad.bad_tron(dice)),
     ("bad TON checksum or length", lambda part, dice: ad.bad_ton(dice)), ("wrong number of hex digits", _hex_length), ("not hex", _not_hex),
     ("truncated", _truncated), ("EVM 32-byte hash", _hash), ("letters outside base58", _impossible), ("address of an unsupported chain", _foreign),
-    ("base58 id of another length", _other_length), ("base58-like words", _words), ("lower-cased link", _lowered), ("pool id of 32 bytes", _pool_id),
+    ("base58 id of another length", _other_length), ("base58-like words", _words), ("words in a row", _words_in_a_row), ("lower-cased link", _lowered), ("pool id of 32 bytes", _pool_id),
     ("32 bytes of hex without a name", _nameless), ("library invalid vector", _vector),
     ("too short by a word", _one_short), ("too short between words", _near_words), ("calldata", _calldata), ("disguised and broken", _disguised_and_broken),
     ("signature", lambda part, dice: dice.pick(part.SIGNATURES).replace("{x}", _signature(dice))),
     ("secret key", lambda part, dice: dice.pick(part.SECRETS).replace("{x}", _secret(dice))),
 ]
 WHOLE = {
-    "truncated", "EVM 32-byte hash", "address of an unsupported chain", "base58 id of another length", "base58-like words", "lower-cased link",
+    "truncated", "EVM 32-byte hash", "address of an unsupported chain", "base58 id of another length", "base58-like words", "words in a row", "lower-cased link",
     "pool id of 32 bytes", "signature", "secret key", "too short by a word", "too short between words", "calldata", "disguised and broken",
 }
 
@@ -339,6 +353,28 @@ def _repeated(part, dice):
             return dice.pick(part.LAUGHS).replace("{x}", out)
 
 
+def _short_codes(part, dice):
+    """Codes, moves, colours and bytes in rows: together they are as long as an address."""
+    kind = dice.below(6)
+    if kind == 0:
+        size = dice.pick([8, 10, 11, 12])
+        rows = "\n".join(dice.word(ad.BASE58, size) for _ in range(dice.between(6, 10)))
+    elif kind == 1:
+        rows = " ".join("%d.%s %s" % (k + 1, dice.pick(CHESS), dice.pick(CHESS)) for k in range(dice.between(6, 14)))
+    elif kind == 2:
+        rows = " ".join("#" + dice.hex(6) for _ in range(dice.between(5, 9)))
+    elif kind == 3:
+        rows = "\n".join(" ".join(dice.hex(2) for _ in range(16)) for _ in range(dice.between(2, 4)))
+    elif kind == 4:
+        rows = "-".join(dice.word("0123456789", 6) for _ in range(8))
+    else:
+        rows = " ".join(dice.word(ad.BASE32, 4) for _ in range(8)).lower()
+    return dice.pick(part.CODE_HEADS[kind]).replace("{x}", rows)
+
+
+CHESS = "e4 e5 Nf3 Nc6 Bb5 a6 Ba4 Nf6 Be7 Re1 b5 Bb3 d6 c3 h3 Nb8 d4 Nbd7 c4 c6 cxb5 axb5 Nc3 Bb7 Bg5 b4 h6 Bh4 c5 dxe5 Nxe4 Bxe7 Qxe7 exd6 Qf6 Nxd6 Nc4 Nxc4 Nb6 Ne5 Rae8 Bxf7 Rxf7 Nxf7 Rxe1 Qxe1 Kxf7".split()
+
+
 def _numbers(part, dice):
     out = dice.pick(part.NUMBERS)
     while "{#}" in out:
@@ -350,7 +386,7 @@ SEED_WORDS = "abandon ability able zoo zone youth year wrong witness winter widt
 
 NEGATIVE = [
     ("IPFS CID", _cid), ("UUID", _uuid), ("git hash", _commit), ("digest", _digest), ("JWT", _jwt), ("URL with id", _url), ("key fingerprint", _fingerprint),
-    ("API key", _token), ("repeated word, 32 bytes by chance", _repeated), ("numbers", _numbers),
+    ("API key", _token), ("repeated word, 32 bytes by chance", _repeated), ("numbers", _numbers), ("codes in rows", _short_codes),
     ("seed phrase", lambda part, dice: dice.pick(part.SEEDS).replace("{x}", " ".join(dice.pick(SEED_WORDS) for _ in range(dice.pick([12, 24]))))),
     ("40 hex digits with a name", lambda part, dice: dice.pick(part.NAMED_HEX).replace("{x}", dice.hex(40))),
     ("talk of contracts", lambda part, dice: dice.pick(part.TALK)), ("price bot", lambda part, dice: dice.pick(part.PRICES)),
