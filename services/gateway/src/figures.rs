@@ -14,6 +14,12 @@ pub struct Figures {
     pub undecodable: Counter,
     /// Events that came out of order. Always 0.
     pub out_of_order: Counter,
+    /// Matches that were handed to those who want them.
+    pub matches: Counter,
+    /// Match frames written to sockets.
+    pub match_deliveries: Counter,
+    /// Matches that were left out because a client was too slow.
+    pub missed_matches: Counter,
     /// Detection frames written to sockets.
     pub deliveries: Counter,
     /// Connections that were upgraded.
@@ -84,6 +90,12 @@ impl Figures {
             out_of_order: metrics.counter(
                 "out_of_order_events_total",
                 "Events that the stream's reader gave out of order.",
+            ),
+            matches: metrics.counter("matches_total", "Matches handed to those who want them."),
+            match_deliveries: metrics.counter("match_deliveries_total", "Match frames written to sockets."),
+            missed_matches: metrics.counter(
+                "missed_matches_total",
+                "Matches left out because a client was too slow for them.",
             ),
             deliveries: metrics.counter("deliveries_total", "Detection frames written to sockets."),
             connections: metrics.counter("connections_total", "Connections upgraded to WebSockets."),

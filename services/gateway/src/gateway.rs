@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::auth::{Grant, Refusal, Verifier};
 use crate::figures::Figures;
 use crate::http_server;
-use crate::hub::{self, Hub};
+use crate::hub::{self, Hub, Matches};
 use crate::mesh_stats::MeshStats;
 use crate::registry::Registry;
 use crate::resume::Past;
@@ -36,6 +36,8 @@ pub struct Gateway {
     pub origins: Origins,
     /// The fan-out.
     pub hub: Arc<Hub>,
+    /// The fan-out of matches.
+    pub matches: Arc<Matches>,
     /// The past of the stream; there once NATS has answered for the first time.
     pub past: OnceLock<Past>,
     /// Who is connected.
@@ -81,6 +83,7 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
         verifier: config.verifier,
         origins: config.origins,
         hub: Hub::new(figures.clone()),
+        matches: Matches::new(figures.clone()),
         past: OnceLock::new(),
         registry: Registry::new(config.max_connections, figures.clients.clone()),
         mesh_stats: MeshStats::default(),
@@ -89,13 +92,14 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
         clients: TaskTracker::new(),
     });
     let (nats, stream) = (process.health.part("nats"), process.health.part("stream"));
+    let matches = process.health.part("matches");
     process.tasks.spawn(
         "http",
         http_server::serve(listener, Arc::clone(&gateway), process.health.clone()),
     );
     process.tasks.spawn("epochs", send_away_on_reset(Arc::clone(&gateway)));
 
-    let worked = serve_mesh(&config.nats, &process, &gateway, nats, stream).await;
+    let worked = serve_mesh(&config.nats, &process, &gateway, nats, [stream, matches]).await;
     process.shutdown.trigger();
     gateway.registry.order_all(CloseCode::GoingAway);
     gateway.clients.close();
@@ -114,7 +118,7 @@ async fn serve_mesh(
     process: &Process,
     gateway: &Arc<Gateway>,
     nats: Part,
-    stream: Part,
+    [stream, matches]: [Part; 2],
 ) -> anyhow::Result<()> {
     let soft = process.shutdown.soft();
     let mesh = tokio::select! {
@@ -128,6 +132,10 @@ async fn serve_mesh(
     process.tasks.spawn(
         "feed",
         hub::follow(Arc::clone(&gateway.hub), mesh.clone(), stream, soft.clone()),
+    );
+    process.tasks.spawn(
+        "matches",
+        hub::follow_matches(Arc::clone(&gateway.matches), mesh.clone(), matches, soft.clone()),
     );
     process.tasks.spawn(
         "mesh stats",

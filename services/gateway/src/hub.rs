@@ -12,10 +12,12 @@
 
 mod feed;
 mod index;
+mod matches;
 mod ring;
 mod seen;
 
 pub use feed::follow;
+pub use matches::{Matches, follow_matches};
 pub(crate) use seen::Seen;
 
 use std::collections::HashSet;

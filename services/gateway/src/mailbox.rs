@@ -8,7 +8,7 @@ use futures_util::task::AtomicWaker;
 use tgmesh_proto::frame::{CloseCode, ServerFrame};
 use tokio::sync::Notify;
 
-use crate::event::Event;
+use crate::event::{Event, MatchEvent};
 use crate::hub::Sub;
 
 /// Bytes of events that may wait. Beyond it the fan-out puts the subscription behind.
@@ -23,6 +23,8 @@ const FRAME_BYTES: usize = 512;
 pub enum Item {
     /// An event for the subscription of this key.
     Event(u64, Arc<Event>),
+    /// A match for the subscription of this key.
+    Match(u64, Arc<MatchEvent>),
     /// A frame about the subscription of this key.
     Frame(u64, Box<ServerFrame>),
     /// Sequences that will not come.
@@ -67,6 +69,18 @@ impl Mailbox {
             return false;
         }
         state.put(Item::Event(sub.key, Arc::clone(event)));
+        drop(state);
+        self.owner.wake();
+        true
+    }
+
+    /// As [`Mailbox::offer`], for a match.
+    pub fn offer_match(&self, sub: &Sub, event: &Arc<MatchEvent>) -> bool {
+        let mut state = self.lock();
+        if state.bytes >= MAX_BYTES {
+            return false;
+        }
+        state.put(Item::Match(sub.key, Arc::clone(event)));
         drop(state);
         self.owner.wake();
         true
@@ -167,6 +181,7 @@ impl Item {
     #[must_use]
     pub fn key(&self) -> u64 {
         let (Self::Event(key, _)
+        | Self::Match(key, _)
         | Self::Frame(key, _)
         | Self::Gap { key, .. }
         | Self::Through(key, _)
@@ -178,6 +193,7 @@ impl Item {
     fn bytes(&self) -> usize {
         match self {
             Self::Event(_, event) => event.size + FRAME_BYTES,
+            Self::Match(_, event) => event.size + FRAME_BYTES,
             _ => 64,
         }
     }

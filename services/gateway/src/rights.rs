@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use tgmesh_proto::detection::{Detection, Family};
 use tgmesh_proto::frame::Filter;
+use tgmesh_proto::matched::Match;
 
 /// The roles of the contract; each allows what the one before it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,6 +100,13 @@ impl Rights {
             && event.confidence >= self.min_confidence
     }
 
+    /// Whether this match may be seen at all. It has no family and no confidence, so whoever may
+    /// see some families or confidences alone may see none.
+    #[must_use]
+    pub fn permit_match(&self, event: &Match) -> bool {
+        self.chats.contains(event.chat.id) && self.families.is_none() && self.min_confidence <= 0.0
+    }
+
     /// Cuts off what a filter asks for beyond these rights. An empty list lets nothing pass, so a
     /// viewer that asks for a sender is told, and gets, nothing.
     #[must_use]
@@ -120,8 +128,8 @@ impl Rights {
         if self.min_confidence > 0.0 {
             filter.min_confidence = Some(filter.min_confidence.unwrap_or(0.0).max(self.min_confidence));
         }
-        // Nothing publishes to MATCHES yet, so the gateway does not pretend to listen to it.
-        filter.matches = false;
+        // Rights to some addresses are none to what is no address.
+        filter.matches &= self.families.is_none() && self.min_confidence <= 0.0;
         filter
     }
 }
@@ -160,6 +168,7 @@ mod tests {
         let asked = Filter {
             senders: Some(vec![7]),
             min_confidence: Some(0.25),
+            matches: true,
             ..Filter::default()
         };
         assert_eq!(rights(Role::Analyst, Chats::All).cut(asked.clone()), asked);
@@ -183,5 +192,22 @@ mod tests {
         assert_eq!(cut.senders, Some(vec![]));
         assert_eq!(cut.min_confidence, Some(0.5));
         assert_eq!(cut.chats, None);
+        let matches = Filter {
+            matches: true,
+            ..Filter::default()
+        };
+        assert!(!rights.cut(matches.clone()).matches);
+        for narrow in [
+            Rights {
+                families: None,
+                ..rights.clone()
+            },
+            Rights {
+                min_confidence: 0.0,
+                ..rights
+            },
+        ] {
+            assert!(!narrow.cut(matches.clone()).matches, "{narrow:?}");
+        }
     }
 }

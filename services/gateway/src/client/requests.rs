@@ -115,6 +115,7 @@ impl Session {
             let seq = self.gateway.hub.join(&sub);
             subscription.position = seq;
             subscription.told = Some((seq, Instant::now()));
+            self.gateway.matches.join(&sub);
             subscription.is_live_now();
             let epoch = place.epoch.to_string();
             let id = sub.id.to_string();
@@ -140,6 +141,7 @@ impl Session {
             Some(at) => {
                 let subscription = self.subscriptions.swap_remove(at);
                 self.gateway.hub.leave(&subscription.sub);
+                self.gateway.matches.leave(&subscription.sub);
             }
             None => self.refuse(
                 socket,
@@ -171,6 +173,10 @@ impl Session {
             if let Ok(matcher) = Matcher::compile(&filter) {
                 self.gateway.hub.refilter(&subscription.sub, Arc::new(matcher));
                 subscription.refiltered();
+                // Before `subscribed` was sent, nothing is.
+                if subscription.told.is_some() {
+                    self.gateway.matches.join(&subscription.sub);
+                }
             }
         }
         socket

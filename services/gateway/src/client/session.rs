@@ -108,6 +108,7 @@ impl Session {
     pub fn leave(&mut self) {
         for subscription in self.subscriptions.drain(..) {
             self.gateway.hub.leave(&subscription.sub);
+            self.gateway.matches.leave(&subscription.sub);
         }
         self.seat.mailbox().close();
         tracing::debug!(session = self.name, "a client left");
@@ -158,9 +159,17 @@ impl Session {
                     self.unflushed.push(stored_us);
                 }
             }
+            Item::Match(_, event) => {
+                if self.grant.rights.permit_match(&event.data) && subscription.passes_match(&event) {
+                    let id = Arc::clone(&subscription.sub.id);
+                    socket.send_encoded(event.frame(socket.format(), self.view(), &id));
+                    self.gateway.figures.match_deliveries.inc();
+                }
+            }
             Item::Frame(_, frame) => {
                 if let ServerFrame::Subscribed { .. } = &*frame {
                     subscription.told = Some((0, Instant::now()));
+                    self.gateway.matches.join(&subscription.sub);
                 }
                 socket.send(&frame);
             }
@@ -189,12 +198,15 @@ impl Session {
     }
 
     fn deliver<S: AsyncRead + AsyncWrite + Unpin>(&self, socket: &mut Socket<S>, event: &Event, id: &Arc<str>) {
-        let view = if self.grant.rights.role.sees_everything() {
+        socket.send_encoded(event.frame(socket.format(), self.view(), id));
+    }
+
+    fn view(&self) -> View {
+        if self.grant.rights.role.sees_everything() {
             View::Full
         } else {
             View::Reduced
-        };
-        socket.send_encoded(event.frame(socket.format(), view, id));
+        }
     }
 
     fn flushed(&mut self) {

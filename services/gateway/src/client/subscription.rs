@@ -7,7 +7,7 @@ use tgmesh_lifecycle::clock;
 use tgmesh_proto::frame::Filter;
 use tokio::task::AbortHandle;
 
-use crate::event::Event;
+use crate::event::{Event, MatchEvent};
 use crate::filter::{Matcher, Unique};
 use crate::hub::Sub;
 
@@ -56,6 +56,12 @@ impl Subscription {
                 .unique
                 .as_mut()
                 .is_none_or(|unique| unique.pass(&event.detection, &event.address_key, event.published_us))
+    }
+
+    /// As [`Subscription::passes`], for a match; the rest of the filter may have changed since it
+    /// was put in.
+    pub fn passes_match(&self, event: &MatchEvent) -> bool {
+        self.matcher.wants_match(&event.data) && self.matcher.text_matches(&event.data.message.text)
     }
 
     /// Takes over the filter that the hub has for it now. What `unique_within` remembers stays.

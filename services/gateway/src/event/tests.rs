@@ -4,6 +4,7 @@ use tgmesh_proto::detection::{
 };
 use tgmesh_proto::frame::ServerFrame;
 use tgmesh_proto::id::EventId;
+use tgmesh_proto::matched::{Match, MatchKind};
 
 use super::*;
 
@@ -134,6 +135,59 @@ fn the_reduced_view_names_no_sender_and_no_other_chat() {
     assert!(!text.contains("77001") && !text.contains("999002"), "{text}");
 }
 
+/// A match of its own for each number, with a sender.
+pub(crate) fn matched(n: u64) -> Match {
+    let Detection {
+        chat,
+        message,
+        listener,
+        times,
+        sender,
+        ..
+    } = with_secrets();
+    Match {
+        schema_version: tgmesh_proto::SCHEMA_VERSION.to_owned(),
+        id: EventId::from_bytes((u128::from(n) << 64).to_be_bytes()),
+        event: MatchKind::UnresolvedLink,
+        chain: Some("solana".to_owned()),
+        site: Some("dexscreener.com".to_owned()),
+        raw: Some(format!("{n:044}")),
+        link: Some(format!("https://dexscreener.com/solana/{n:044}")),
+        chat,
+        message,
+        sender,
+        rules: vec!["gems".to_owned()],
+        listener,
+        times,
+    }
+}
+
+pub(crate) fn match_of(seq: u64, data: &Match) -> MatchEvent {
+    let payload = codec::encode_match(data).expect("a match has a MessagePack form");
+    MatchEvent::read(seq, seq * 1000, &payload).expect("it was just written")
+}
+
+#[test]
+fn a_match_s_frame_is_an_encoded_frame_without_its_sender_where_reduced() {
+    let event = match_of(7, &matched(1));
+    for format in [Format::Json, Format::Msgpack] {
+        for view in [View::Full, View::Reduced, View::Full] {
+            let sender = matched(1).sender.filter(|_| view == View::Full);
+            let expected = ServerFrame::Match {
+                id: "quo\"te".to_owned(),
+                seq: 7,
+                data: Box::new(Match { sender, ..matched(1) }),
+            };
+            let frame = event.frame(format, view, &"quo\"te".into());
+            let encoded = match format {
+                Format::Json => serde_json::to_vec(&expected).expect("encodes"),
+                Format::Msgpack => rmp_serde::to_vec_named(&expected).expect("encodes"),
+            };
+            assert_eq!(frame, encoded, "{format:?} {view:?}");
+        }
+    }
+}
+
 #[test]
 fn frames_of_many_ids_are_right_and_few_are_kept() {
     let event = event_of(1, &detection(1));
@@ -148,7 +202,7 @@ fn frames_of_many_ids_are_right_and_few_are_kept() {
             assert_eq!(*told, *id);
         }
     }
-    assert_eq!(event.frames.lock().expect("not poisoned").len(), MAX_KEPT_FRAMES);
+    assert_eq!(event.frames.kept.lock().expect("not poisoned").len(), frames::MAX_KEPT);
 }
 
 proptest! {

@@ -90,6 +90,15 @@ impl Index {
             .for_each(visit);
     }
 
+    /// Every subscription that may want something of this chat that is no address, each once.
+    pub fn of_chat<'a>(&'a self, chat: i64, visit: impl FnMut(&'a Entry)) {
+        [Some(&self.everything), self.by_chat.get(&chat)]
+            .into_iter()
+            .flatten()
+            .flatten()
+            .for_each(visit);
+    }
+
     pub fn each<'a>(&'a self, visit: impl FnMut(&'a Entry)) {
         self.entries.values().for_each(visit);
     }

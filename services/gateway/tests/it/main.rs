@@ -5,6 +5,7 @@ mod figures;
 mod http;
 mod limits;
 mod live;
+mod matches;
 mod resume;
 mod rights;
 mod settings;

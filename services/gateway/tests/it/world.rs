@@ -10,6 +10,7 @@ use tgmesh_proto::detection::{
     Times,
 };
 use tgmesh_proto::id::EventId;
+use tgmesh_proto::matched::{Match, MatchKind};
 use tgmesh_proto::{codec, subject};
 use tgmesh_stream::publish::{Limits, Outgoing, Publisher};
 use tgmesh_stream::{Mesh, NatsConfig, topology};
@@ -109,6 +110,18 @@ impl World {
                 payload,
             })
             .await
+    }
+
+    /// Publishes a match; its sequence in MATCHES.
+    pub async fn publish_match(&self, event: &Match) -> u64 {
+        let outgoing = Outgoing {
+            subject: subject::matches(event.chat.id),
+            id: event.id,
+            traceparent: TRACE.to_owned(),
+            payload: codec::encode_match(event).expect("encodes").into(),
+        };
+        let receipt = self.publisher.publish(outgoing).await;
+        receipt.await.expect("it is stored").seq
     }
 
     /// Publishes so many events into a chat; the last sequence.
@@ -258,5 +271,25 @@ pub fn detection(chat: i64) -> Detection {
             detected_us: now_us,
             published_us: now_us,
         },
+    }
+}
+
+/// A match of its own, with a sender.
+pub fn matched(chat: i64) -> Match {
+    let of = detection(chat);
+    Match {
+        schema_version: of.schema_version,
+        id: of.id,
+        event: MatchKind::RuleMatched,
+        chain: None,
+        site: None,
+        raw: None,
+        link: None,
+        chat: of.chat,
+        message: of.message,
+        sender: of.sender,
+        rules: vec!["launch".to_owned()],
+        listener: of.listener,
+        times: of.times,
     }
 }
