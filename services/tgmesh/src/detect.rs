@@ -1,264 +1,133 @@
-//! `tgmesh detect`: contract addresses out of text, line by line.
+//! `tgmesh detect`: contract addresses out of text, message by message.
+//!
+//! One thread reads and cuts the input into batches, one a core searches them, and the main thread
+//! writes the answers in the order of the input. A batch is what one read gives: whoever writes one
+//! line gets its answer before writing the next, and a file of any size is read with the same few
+//! megabytes.
 
+mod answer;
 mod desktop;
 mod explain;
 mod lines;
+mod message;
+mod pipeline;
+mod progress;
+mod sheet;
+mod table;
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use serde::Serialize;
-use serde_json::Value;
-use tgmesh_detect::{Detector, Find, Findings};
+use clap::ValueEnum;
 
+use self::pipeline::{Job, Tally};
+use self::progress::Progress;
 use crate::cli::Outcome;
+use crate::terminal::Style;
 
 /// What `tgmesh detect` takes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// JSON lines, or Telegram Desktop's result.json; standard input when absent or '-'
     file: Option<PathBuf>,
-    /// Print what was found and why, for people
+    /// What to write: a JSON line for each message, or a row for each address, for people
+    #[arg(long, value_enum, default_value_t = Format::Jsonl, conflicts_with = "explain")]
+    format: Format,
+    /// Print what was found and why, with the place in the text underlined, for people
     #[arg(long)]
     explain: bool,
 }
 
-/// One line of output.
-#[derive(Serialize)]
-struct Answer<'a> {
-    id: &'a Value,
-    found: Vec<Found<'a>>,
-    /// Only for a line that could not be read.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Found<'a> {
-    family: &'a str,
-    chain: Option<&'a str>,
-    address: &'a str,
-    coin_type: Option<&'a str>,
-    role: &'a str,
-    method: &'a str,
-    confidence: f64,
-    evidence: Vec<&'a str>,
-}
-
-impl<'a> Found<'a> {
-    fn of(find: &'a Find) -> Self {
-        Self {
-            family: find.family.as_str(),
-            chain: find.chain,
-            address: &find.address,
-            coin_type: find.coin_type.as_deref(),
-            role: find.role.as_str(),
-            method: find.method.as_str(),
-            confidence: find.confidence,
-            evidence: find.evidence.iter().map(AsRef::as_ref).collect(),
-        }
-    }
-}
-
-/// Where answers go: JSON lines or prose.
-struct Printer<W> {
-    out: W,
-    explain: bool,
-    detector: Detector,
-    found: Findings,
-    /// Lines that could not be read.
-    unread: u64,
-}
-
-impl<W: Write> Printer<W> {
-    fn new(out: W, explain: bool) -> Self {
-        Self {
-            out,
-            explain,
-            detector: Detector::new(),
-            found: Findings::default(),
-            unread: 0,
-        }
-    }
-
-    fn answer(&mut self, id: &Value, input: &tgmesh_detect::Input<'_>) -> std::io::Result<()> {
-        self.found.clear();
-        self.detector.find(input, &mut self.found);
-        if self.explain {
-            return explain::write(&mut self.out, id, input.text, &self.found.finds);
-        }
-        let found = self.found.finds.iter().map(Found::of).collect();
-        line(&mut self.out, &Answer { id, found, error: None })
-    }
-
-    fn unreadable(&mut self, why: String) -> std::io::Result<()> {
-        self.unread += 1;
-        if self.explain {
-            return writeln!(self.out, "? {why}\n");
-        }
-        line(
-            &mut self.out,
-            &Answer {
-                id: &Value::Null,
-                found: Vec::new(),
-                error: Some(why),
-            },
-        )
-    }
-}
-
-fn line(out: &mut impl Write, answer: &Answer<'_>) -> std::io::Result<()> {
-    serde_json::to_writer(&mut *out, answer)?;
-    out.write_all(b"\n")
+/// What is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A JSON object for each message.
+    Jsonl,
+    /// A row for each address.
+    Table,
+    /// The message, its addresses and their evidence.
+    #[value(skip)]
+    Explain,
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
-    let input: Box<dyn Read> = match args.file.as_deref().filter(|file| file.as_os_str() != "-") {
+    let (input, size): (Box<dyn Read + Send>, _) = match args.file.as_deref().filter(|file| file.as_os_str() != "-") {
         Some(path) => {
             let file = File::open(path).with_context(|| format!("couldn't open {}", path.display()))?;
-            Box::new(file)
+            let size = file
+                .metadata()
+                .ok()
+                .filter(std::fs::Metadata::is_file)
+                .map(|meta| meta.len());
+            (Box::new(file), size)
         }
-        None => Box::new(std::io::stdin()),
+        None => (Box::new(io::stdin()), None),
     };
-    let mut printer = Printer::new(BufWriter::new(std::io::stdout().lock()), args.explain);
-    read(BufReader::with_capacity(1 << 16, input), &mut printer)?;
-    printer.out.flush()?;
-    Ok(if printer.unread == 0 {
+    let format = if args.explain { Format::Explain } else { args.format };
+    let job = Job {
+        format,
+        style: Style::of_stdout(),
+    };
+    let (input, read) = progress::counted(input);
+    let mut progress = Progress::new(read, size);
+    let mut out = io::stdout().lock();
+    if format == Format::Table {
+        out.write_all(table::HEAD.as_bytes())?;
+    }
+    let mut faults = Faults::default();
+    let done = pipeline::run(input, job, |answers, tally| {
+        out.write_all(&answers)?;
+        // Whoever waits for an answer before writing on shall not wait for a full buffer.
+        out.flush()?;
+        faults.add(&tally, format, &progress);
+        progress.add(&tally);
+        Ok(())
+    });
+    progress.end();
+    done?;
+    faults.end(format);
+    Ok(if faults.count == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
 }
 
-/// Tells the two formats apart by the first line: one of JSON lines is a message of its own, one
-/// of an export is its beginning (or, unindented, the whole).
-fn read(mut input: BufReader<impl Read>, printer: &mut Printer<impl Write>) -> anyhow::Result<()> {
-    let mut first = Vec::new();
-    let mut number = 0;
-    // Byte order mark and empty lines before the first.
-    while first.trim_ascii().is_empty() {
-        first.clear();
-        number += 1;
-        if lines::next(&mut input, &mut first)? == 0 {
-            return Ok(());
+/// Lines that could not be read.
+#[derive(Debug, Default)]
+struct Faults {
+    count: u64,
+    first: Option<String>,
+}
+
+impl Faults {
+    /// Tells of each at once where the output has no place for it.
+    fn add(&mut self, tally: &Tally, format: Format, progress: &Progress) {
+        self.count += tally.faults.len() as u64;
+        if self.first.is_none() {
+            self.first = tally.faults.first().cloned();
         }
-        if first.starts_with(b"\xef\xbb\xbf") {
-            first.drain(..3);
+        if format != Format::Jsonl && !tally.faults.is_empty() {
+            progress.clear();
+            for fault in &tally.faults {
+                eprintln!("tgmesh: {fault}");
+            }
         }
     }
-    if desktop::begins(&first) {
-        return desktop::read(std::io::Cursor::new(first).chain(input), printer);
+
+    /// In JSON lines each stands in its own answer; this says that there are some.
+    fn end(&self, format: Format) {
+        if let (Format::Jsonl, Some(first)) = (format, &self.first) {
+            match self.count {
+                1 => eprintln!("tgmesh: {first}"),
+                count => eprintln!("tgmesh: {count} lines can't be read, the first: {first}"),
+            }
+        }
     }
-    lines::read(first, number, input, printer)
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    const WIF: &str = "EKpQGSJtjMFqKZ9KQanSqYXRcF8fBopzLHYxdM65zcjm";
-
-    fn run(text: &str) -> (Vec<Value>, u64) {
-        let mut printer = Printer::new(Vec::new(), false);
-        read(BufReader::new(text.as_bytes()), &mut printer).unwrap();
-        let out = String::from_utf8(printer.out).unwrap();
-        (
-            out.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
-            printer.unread,
-        )
-    }
-
-    fn addresses(answer: &Value) -> Vec<&str> {
-        answer["found"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|found| found["address"].as_str().unwrap())
-            .collect()
-    }
-
-    #[test]
-    fn one_line_each_in_order() {
-        let text = format!(
-            "\u{feff}{{\"id\":7,\"text\":\"ca: {WIF}\"}}\n\n{{\"id\":\"b\",\"text\":\"gm\"}}\r\nnonsense\n{{\"id\":{{}},\"text\":\"\"}}"
-        );
-        let (answers, unread) = run(&text);
-        assert_eq!(
-            answers.iter().map(|answer| answer["id"].clone()).collect::<Vec<_>>(),
-            [json!(7), json!("b"), json!(null), json!({})]
-        );
-        assert_eq!(addresses(&answers[0]), [WIF]);
-        assert!(addresses(&answers[1]).is_empty());
-        assert!(
-            answers[2]["error"].as_str().unwrap().contains("line 4"),
-            "{}",
-            answers[2]
-        );
-        assert_eq!(unread, 1);
-        let keys: Vec<_> = answers[0]["found"][0].as_object().unwrap().keys().cloned().collect();
-        let mut wanted = [
-            "family",
-            "chain",
-            "address",
-            "coin_type",
-            "role",
-            "method",
-            "confidence",
-            "evidence",
-        ];
-        wanted.sort_unstable();
-        assert_eq!(keys, wanted);
-    }
-
-    #[test]
-    fn entities_carry_hidden_links() {
-        let line = json!({
-            "id": 1, "text": "🚀 chart",
-            "entities": [{"kind": "text_url", "offset": 3, "length": 5, "url": format!("https://pump.fun/coin/{WIF}")}],
-        });
-        let (answers, _) = run(&line.to_string());
-        assert_eq!(addresses(&answers[0]), [WIF]);
-        assert_eq!(answers[0]["found"][0]["method"], "entity");
-    }
-
-    #[test]
-    fn reads_exports_of_telegram_desktop() {
-        let messages = json!([
-            {"id": 1, "type": "service", "text": ""},
-            {"id": 2, "type": "message", "text": format!("ca {WIF}"), "text_entities": []},
-            {"id": 3, "type": "message", "text": ["see ", {"type": "text_link", "text": "this", "href": format!("https://pump.fun/coin/{WIF}")}, "!"]},
-        ]);
-        let one = json!({"name": "a", "type": "private_group", "id": 5, "messages": messages});
-        let all =
-            json!({"about": "…", "chats": {"about": "…", "list": [one, {"name": "b", "id": 6, "messages": messages}]}});
-        for export in [serde_json::to_string_pretty(&one).unwrap(), one.to_string()] {
-            let (answers, _) = run(&export);
-            assert_eq!(
-                answers.iter().map(|answer| answer["id"].clone()).collect::<Vec<_>>(),
-                [json!(2), json!(3)]
-            );
-            assert_eq!(addresses(&answers[0]), [WIF]);
-            assert_eq!(addresses(&answers[1]), [WIF]);
-        }
-        let (answers, _) = run(&serde_json::to_string_pretty(&all).unwrap());
-        let ids: Vec<_> = answers.iter().map(|answer| answer["id"].clone()).collect();
-        assert_eq!(ids, [json!("5:2"), json!("5:3"), json!("6:2"), json!("6:3")]);
-    }
-
-    #[test]
-    fn explains_for_people() {
-        let mut printer = Printer::new(Vec::new(), true);
-        let line = json!({"id": "x", "text": format!("buy \u{1b}[31m {WIF} now")}).to_string();
-        read(BufReader::new(line.as_bytes()), &mut printer).unwrap();
-        let out = String::from_utf8(printer.out).unwrap();
-        assert!(
-            out.contains(WIF) && out.contains("solana") && !out.contains('\u{1b}'),
-            "{out}"
-        );
-    }
-}
+mod tests;

@@ -1,88 +1,111 @@
 //! JSON lines: `{"id","text","entities":[…]}`.
 
-use std::borrow::Cow;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead as _, BufReader, Read};
 
-use serde::Deserialize;
-use serde_json::Value;
-use tgmesh_detect::{Entity, EntityKind, Input};
-
-use super::Printer;
+use super::message::Message;
+use super::pipeline::{Batch, Closed};
 
 /// A line that is longer than any message with its entities could be.
-const MAX_LINE_BYTES: u64 = 16 << 20;
+const MAX_LINE_BYTES: usize = 16 << 20;
+/// What is read at once.
+const CHUNK: usize = 1 << 18;
 
-#[derive(Deserialize)]
-struct Line<'a> {
-    #[serde(default)]
-    id: Value,
-    #[serde(borrow)]
-    text: Cow<'a, str>,
-    #[serde(borrow, default)]
-    entities: Vec<Mark<'a>>,
-}
-
-/// A formatting mark, with UTF-16 offsets as Telegram counts.
-#[derive(Deserialize)]
-struct Mark<'a> {
-    #[serde(borrow)]
-    kind: Cow<'a, str>,
-    offset: usize,
-    length: usize,
-    #[serde(borrow, default)]
-    url: Option<Cow<'a, str>>,
-}
-
-/// Reads one line, its end included, into `line`.
-pub(super) fn next(input: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<usize> {
-    input.take(MAX_LINE_BYTES).read_until(b'\n', line)
-}
-
-/// Answers `first`, the line of this number, and every line behind it; empty lines are passed over.
-pub(super) fn read(
-    first: Vec<u8>,
-    mut number: u64,
-    mut input: BufReader<impl Read>,
-    printer: &mut Printer<impl Write>,
-) -> anyhow::Result<()> {
-    let mut line = first;
-    loop {
-        if !line.trim_ascii().is_empty() {
-            answer(&line, number, printer)?;
-        }
-        if input.buffer().is_empty() {
-            // Whoever waits for an answer before writing on shall not wait for a full buffer.
-            printer.out.flush()?;
-        }
+/// The first line with something on it, its number, and what follows. The line tells JSON lines
+/// from an export; a byte order mark is left off.
+pub(super) fn first<R: Read>(input: R) -> io::Result<(Vec<u8>, u64, BufReader<R>)> {
+    let mut input = BufReader::with_capacity(CHUNK, input);
+    let mut line = Vec::new();
+    let mut number = 0;
+    while line.trim_ascii().is_empty() {
         line.clear();
         number += 1;
-        if next(&mut input, &mut line)? == 0 {
+        if input
+            .by_ref()
+            .take(MAX_LINE_BYTES as u64)
+            .read_until(b'\n', &mut line)?
+            == 0
+        {
+            break;
+        }
+        if line.starts_with(b"\xef\xbb\xbf") {
+            line.drain(..3);
+        }
+    }
+    Ok((line, number, input))
+}
+
+/// Cuts the input into batches of whole lines: what one read gave, as soon as it is there.
+pub(super) fn read(
+    mut input: impl Read,
+    mut number: u64,
+    send: &mut dyn FnMut(Batch) -> Result<(), Closed>,
+) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    loop {
+        let from = bytes.len();
+        let ended = fill(&mut input, &mut bytes)?;
+        let end = bytes[from..].iter().rposition(|&b| b == b'\n').map(|at| from + at + 1);
+        let whole = if ended { Some(bytes.len()) } else { end };
+        if let Some(whole) = whole.filter(|&whole| whole > 0) {
+            let rest = bytes.split_off(whole);
+            let lines = bytes.iter().filter(|&&b| b == b'\n').count() as u64;
+            if send(Batch::Lines(bytes, number)).is_err() {
+                return Ok(());
+            }
+            number += lines;
+            bytes = rest;
+        }
+        if ended {
             return Ok(());
+        }
+        if bytes.len() > MAX_LINE_BYTES {
+            let why = format!(
+                "line {number} can't be read: it is longer than {} MiB",
+                MAX_LINE_BYTES >> 20
+            );
+            if send(Batch::Fault(why)).is_err() {
+                return Ok(());
+            }
+            number += 1;
+            bytes = skip_line(&mut input, bytes)?;
         }
     }
 }
 
-fn answer(line: &[u8], number: u64, printer: &mut Printer<impl Write>) -> std::io::Result<()> {
-    let line: Line<'_> = match serde_json::from_slice(line) {
-        Ok(line) => line,
-        Err(error) => return printer.unreadable(format!("line {number} can't be read: {error}")),
+/// Appends what one read gives; whether the input has ended.
+fn fill(input: &mut impl Read, bytes: &mut Vec<u8>) -> io::Result<bool> {
+    let from = bytes.len();
+    bytes.resize(from + CHUNK, 0);
+    let read = loop {
+        match input.read(&mut bytes[from..]) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => break read,
+        }
     };
-    let entities: Vec<Entity<'_>> = line
-        .entities
-        .iter()
-        .map(|mark| Entity {
-            kind: EntityKind::from_name(&mark.kind),
-            offset: mark.offset,
-            length: mark.length,
-            url: mark.url.as_deref(),
-        })
-        .collect();
-    printer.answer(
-        &line.id,
-        &Input {
-            text: &line.text,
-            entities: &entities,
-            ..Input::default()
-        },
-    )
+    bytes.truncate(from + read.as_ref().map_or(0, |&read| read));
+    Ok(read? == 0)
+}
+
+/// Reads on to the end of a line that is too long, and gives what stands behind it.
+fn skip_line(input: &mut impl Read, mut bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+    loop {
+        bytes.clear();
+        let ended = fill(input, &mut bytes)?;
+        if let Some(end) = bytes.iter().position(|&b| b == b'\n') {
+            return Ok(bytes.split_off(end + 1));
+        }
+        if ended {
+            return Ok(bytes);
+        }
+    }
+}
+
+/// The message on a line, or what is wrong with it.
+pub(super) fn parse(line: &[u8]) -> Result<Message<'_>, String> {
+    serde_json::from_slice(line.trim_ascii_end()).map_err(|error| {
+        // Its line is always the first: ours is another.
+        let text = error.to_string();
+        let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
+        format!("{what} (column {})", error.column())
+    })
 }

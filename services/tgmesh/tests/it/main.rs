@@ -5,6 +5,7 @@ mod browser;
 mod chaos;
 mod commands;
 mod contract;
+mod detect;
 mod house;
 mod load;
 mod python;
