@@ -31,6 +31,7 @@ soak: ## the same tests at full length
 
 bench: tools build ## load test and benchmarks; rewrites its block in deploy/bench/RESULTS.md
 	@python3 deploy/bench/bench.py $(ARGS)
+	@$(if $(ARGS),,python3 deploy/bench/detect.py)
 
 build: dashboard/dist/index.html ## the dashboard, then every binary with it inside
 	$(CARGO) build --release --workspace --locked

@@ -1,10 +1,12 @@
 //! How fast the detector is on one core: ordinary chat, a realistic mix, the slowest messages that
-//! are known, and how their cost grows with their length.
+//! are known, and how their cost grows with their length. In CPU time: what else the machine does
+//! takes its time away, but is not counted.
 //!
 //! `cargo bench -p tgmesh-detect`; `deploy/bench/detect.py` turns what it measures into figures.
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
 
 mod chat;
+mod cpu;
 mod hard;
 #[path = "../../tests/it/make.rs"]
 #[allow(dead_code, reason = "the tests use the rest of it")]
@@ -17,6 +19,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use tgmesh_detect::{Detector, Entity, EntityKind, Findings, Input};
 
 use chat::Message;
+use cpu::Cpu;
 
 /// So many that their text does not fit the first two caches.
 const MESSAGES: usize = 8192;
@@ -24,7 +27,7 @@ const MESSAGES: usize = 8192;
 /// Lengths for the growth: a message of full length, and eight times as much.
 const GROWN: usize = hard::FULL * 8;
 
-fn rates(criterion: &mut Criterion) {
+fn rates(criterion: &mut Criterion<Cpu>) {
     let mut group = criterion.benchmark_group("rate");
     for (name, messages) in [("ascii", chat::ascii(MESSAGES)), ("mix", chat::mix(MESSAGES))] {
         let entities: Vec<Vec<Entity<'_>>> = messages.iter().map(entities).collect();
@@ -65,7 +68,7 @@ fn entities(message: &Message) -> Vec<Entity<'_>> {
         .collect()
 }
 
-fn worst(criterion: &mut Criterion) {
+fn worst(criterion: &mut Criterion<Cpu>) {
     let mut group = criterion.benchmark_group("worst");
     let detector = Detector::new();
     let mut out = Findings::default();
@@ -105,12 +108,12 @@ fn worst(criterion: &mut Criterion) {
 
 criterion_group! {
     name = slow;
-    config = Criterion::default().without_plots().sample_size(10).warm_up_time(Duration::from_millis(50)).measurement_time(Duration::from_millis(250));
+    config = Criterion::default().with_measurement(Cpu).without_plots().sample_size(10).warm_up_time(Duration::from_millis(50)).measurement_time(Duration::from_millis(250));
     targets = worst
 }
 criterion_group! {
     name = fast;
-    config = Criterion::default().without_plots().sample_size(20).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(4));
+    config = Criterion::default().with_measurement(Cpu).without_plots().sample_size(20).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(4));
     targets = rates
 }
 criterion_main!(fast, slow);
