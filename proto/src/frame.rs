@@ -71,6 +71,10 @@ pub enum Resume {
         epoch: String,
         /// Last sequence that was handled.
         after: u64,
+        /// With `unique_within`: the sequence after which the subscription began, the `seq` of its
+        /// first `subscribed`. Without it, what was told before is taken to be known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<u64>,
     },
     /// With the most recent events.
     Last {

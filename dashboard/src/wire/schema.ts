@@ -300,6 +300,9 @@ export type Resume =
     after: number
     /** Epoch of the stream. */
     epoch: string
+    /** With `unique_within`: the sequence after which the subscription began, the `seq` of its
+     * first `subscribed`. Without it, what was told before is taken to be known. */
+    since?: number | null
   }
   /** With the most recent events. */
   | {

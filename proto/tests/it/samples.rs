@@ -45,6 +45,7 @@ pub fn vectors() -> Vec<Vector> {
                 resume: Some(Resume::After {
                     epoch: EPOCH.to_owned(),
                     after: 123,
+                    since: Some(100),
                 }),
             },
         ),

@@ -4,7 +4,11 @@
 //! every event and candidate. [`Matcher::text_matches`] and [`Unique`] are neither, so they run in
 //! the client's own task, where a costly pattern slows nobody else.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+mod unique;
+
+pub use unique::{Lookback, Unique};
+
+use std::collections::HashSet;
 use std::time::Duration;
 
 use regex::{Regex, RegexBuilder};
@@ -20,9 +24,6 @@ const MAX_LIST: usize = 1000;
 const MAX_PATTERN_MEMORY: usize = 256 << 10;
 /// Longest `unique_within`.
 const MAX_UNIQUE_WITHIN: Duration = Duration::from_hours(7 * 24);
-/// Most addresses that one subscription remembers for `unique_within`; the oldest go first.
-const MAX_REMEMBERED: usize = 10_000;
-
 /// Why a filter is refused; for people.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -164,6 +165,12 @@ impl Matcher {
         self.unique_within.map(Unique::new)
     }
 
+    /// What finds out the memory that a subscription had at an earlier place.
+    #[must_use]
+    pub fn lookback(&self) -> Option<Lookback> {
+        self.unique_within.map(Lookback::new)
+    }
+
     /// What a fan-out can look up: the narrowest of the lists, so that most events are not even
     /// compared with this filter.
     #[must_use]
@@ -195,54 +202,6 @@ pub fn address_key(address: &str) -> String {
     match address.split_at_checked(2) {
         Some(("0x" | "0X", digits)) if hexadecimal(digits) => address.to_ascii_lowercase(),
         _ => address.to_owned(),
-    }
-}
-
-/// Remembers which addresses a subscription was sent lately.
-#[derive(Debug)]
-pub struct Unique {
-    within_us: u64,
-    last: HashMap<String, u64>,
-    order: VecDeque<(u64, String)>,
-}
-
-impl Unique {
-    fn new(within: Duration) -> Self {
-        Self {
-            within_us: within.as_micros() as u64,
-            last: HashMap::new(),
-            order: VecDeque::new(),
-        }
-    }
-
-    /// Whether this address was not let through within the duration before `at_us`, a stream
-    /// timestamp, so that a replay gives the same answer. If so, it is remembered.
-    pub fn pass(&mut self, event: &Detection, address_key: &str, at_us: u64) -> bool {
-        // One Move package holds many coins.
-        let key = format!(
-            "{}:{address_key}:{}",
-            event.family.as_str(),
-            event.coin_type.as_deref().unwrap_or("")
-        );
-        if self
-            .last
-            .get(&key)
-            .is_some_and(|&last| at_us < last.saturating_add(self.within_us))
-        {
-            return false;
-        }
-        while let Some((at, _)) = self.order.front()
-            && (at.saturating_add(self.within_us) <= at_us || self.order.len() >= MAX_REMEMBERED)
-        {
-            if let Some((at, old)) = self.order.pop_front()
-                && self.last.get(&old) == Some(&at)
-            {
-                self.last.remove(&old);
-            }
-        }
-        self.last.insert(key.clone(), at_us);
-        self.order.push_back((at_us, key));
-        true
     }
 }
 

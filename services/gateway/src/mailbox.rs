@@ -9,6 +9,7 @@ use tgmesh_proto::frame::{CloseCode, ServerFrame};
 use tokio::sync::Notify;
 
 use crate::event::{Event, MatchEvent};
+use crate::filter::Unique;
 use crate::hub::Sub;
 
 /// Bytes of events that may wait. Beyond it the fan-out puts the subscription behind.
@@ -38,6 +39,8 @@ pub enum Item {
     },
     /// Everything up to here was put in or is not wanted.
     Through(u64, u64),
+    /// What `unique_within` remembers of the time before what comes next.
+    Told(u64, Box<Unique>),
     /// The subscription is live.
     Live(u64),
     /// The subscription was put behind: this client is too slow.
@@ -185,6 +188,7 @@ impl Item {
         | Self::Frame(key, _)
         | Self::Gap { key, .. }
         | Self::Through(key, _)
+        | Self::Told(key, _)
         | Self::Live(key)
         | Self::Behind(key)) = self;
         *key

@@ -4,6 +4,8 @@
 //! [`WINDOWS_AT_ONCE`] are read at a time, each only when the client has room for it: a thousand
 //! clients that come back at once take turns, and the live ones do not notice.
 
+mod told;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,7 +70,9 @@ impl Past {
     pub async fn bring(self, sub: Arc<Sub>, from: From) {
         let cursor = match from {
             From::Cursor(cursor) => Ok(cursor),
-            From::Client(Resume::After { epoch, after }, filter) => self.after(&sub, &epoch, after, *filter).await,
+            From::Client(Resume::After { epoch, after, since }, filter) => {
+                self.after(&sub, &epoch, (since, after), *filter).await
+            }
             From::Client(Resume::Last { last }, filter) => self.last(&sub, last.min(MAX_LAST) as usize, *filter).await,
         };
         if let Ok(cursor) = cursor {
@@ -79,11 +83,18 @@ impl Past {
     }
 
     /// Answers `{"epoch", "after"}`. Returns where to go on.
-    async fn after(&self, sub: &Sub, epoch: &str, after: u64, filter: Filter) -> Result<u64, Gone> {
+    async fn after(
+        &self,
+        sub: &Sub,
+        epoch: &str,
+        (since, after): (Option<u64>, u64),
+        filter: Filter,
+    ) -> Result<u64, Gone> {
         let place = self.place().await;
         let floor = self.hub.recent_floor();
         if *place.epoch == *epoch && (floor..=place.seq).contains(&after) {
             sub.mailbox.put(subscribed(sub, &place, filter, true, None));
+            self.remember(sub, since, after).await?;
             return Ok(after);
         }
         let state = self.state(sub).await?;
@@ -97,6 +108,7 @@ impl Past {
         sub.mailbox
             .put(subscribed(sub, &seq, filter, recovered, (!recovered).then_some(oldest)));
         if recovered {
+            self.remember(sub, since, after).await?;
             return Ok(after);
         }
         if state.epoch != epoch {

@@ -186,6 +186,7 @@ impl Session {
                 }
             }
             Item::Through(_, seq) => subscription.position = subscription.position.max(seq),
+            Item::Told(_, unique) => subscription.remembers(*unique),
             Item::Live(_) => subscription.is_live_now(),
             Item::Behind(_) => {
                 let Some(past) = self.gateway.past.get() else { return };

@@ -69,6 +69,11 @@ impl Subscription {
         self.matcher = self.sub.matcher();
     }
 
+    /// Takes over what it remembered when it was here before.
+    pub fn remembers(&mut self, unique: Unique) {
+        self.unique = Some(unique);
+    }
+
     /// Notes the task that brings it forward.
     pub fn brought_by(&mut self, task: AbortHandle) {
         self.live = false;

@@ -208,29 +208,6 @@ fn out_of_bounds_filters_are_refused() {
     }
 }
 
-#[test]
-fn unique_within_lets_an_address_pass_again_later() {
-    let mut unique = Unique::new(Duration::from_secs(10));
-    let event = detection(1);
-    let mut pass = |key: &str, at_s: u64| unique.pass(&event, key, at_s * 1_000_000);
-    assert!(pass("a", 0));
-    assert!(!pass("a", 9));
-    assert!(pass("b", 9));
-    assert!(pass("a", 10), "measured from when it was let through last");
-    assert!(!pass("a", 19));
-    assert!(pass("b", 19));
-}
-
-#[test]
-fn unique_within_remembers_a_bounded_number() {
-    let mut unique = Unique::new(Duration::from_secs(10));
-    let event = detection(1);
-    for n in 0..(MAX_REMEMBERED * 2) {
-        assert!(unique.pass(&event, &n.to_string(), n as u64));
-    }
-    assert!(unique.last.len() <= MAX_REMEMBERED && unique.order.len() <= MAX_REMEMBERED);
-}
-
 proptest! {
     #[test]
     fn any_pattern_is_compiled_or_refused(text in ".{0,64}") {

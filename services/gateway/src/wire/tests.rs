@@ -28,7 +28,8 @@ fn the_same_frames_in_both_formats() {
             resume,
             Some(Resume::After {
                 epoch: "e".to_owned(),
-                after: u64::MAX
+                after: u64::MAX,
+                since: None,
             })
         );
     }

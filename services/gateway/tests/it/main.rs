@@ -11,4 +11,5 @@ mod rights;
 mod settings;
 mod shutdown;
 mod socket;
+mod unique;
 mod world;
