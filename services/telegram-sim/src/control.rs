@@ -7,6 +7,7 @@ use tgmesh_lifecycle::http::{Request, Response};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::faults::{Fault, FaultError};
 use crate::load::{LoadError, LoadSpec};
 use crate::sim::Sim;
 use crate::world::message::{Author, Button, Entity, Forward};
@@ -82,6 +83,19 @@ struct GoneMessages {
     message_ids: Vec<i32>,
 }
 
+/// Which connections; all of them when nothing is said.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Connections {
+    #[serde(default)]
+    account: Option<String>,
+    /// For `updateChannelTooLong` of a channel instead of `updatesTooLong`.
+    #[serde(default)]
+    chat_id: Option<i64>,
+    #[serde(default)]
+    pts: bool,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Scenario {
@@ -138,16 +152,53 @@ fn answer(sim: &Sim, request: &Request) -> Response {
             ok(&sim.load())
         }
         (&Method::GET, "/connections") => ok(&json!({ "subscribed": sim.connections() })),
-        (&Method::POST, "/connections/close") => {
-            sim.close_connections();
-            ok(&json!({}))
-        }
-        (&Method::POST, "/connections/too-long") => {
-            sim.send_too_long();
-            ok(&json!({}))
-        }
-        _ => Response::error(StatusCode::NOT_FOUND, "there is nothing here"),
+        (&Method::POST, "/connections/close") => with_any(request, |which: Connections| {
+            told(sim.close_connections_of(which.account.as_deref()))
+        }),
+        (&Method::POST, "/connections/too-long") => with_any(request, |which: Connections| {
+            let account = which.account.as_deref();
+            told(match which.chat_id {
+                None => sim.send_too_long_to(account),
+                Some(chat) => sim.send_channel_too_long(chat, account, which.pts),
+            })
+        }),
+        (&Method::GET, "/faults") => ok(&sim.faults()),
+        (&Method::POST, "/faults") => match Fault::from_json(&request.body).and_then(|fault| sim.inject(fault)) {
+            Ok(id) => ok(&json!({ "id": id })),
+            Err(error) => unfit(&error),
+        },
+        (&Method::DELETE, "/faults") => ok(&sim.heal_all()),
+        (method, path) => named(sim, request, method, path)
+            .unwrap_or_else(|| Response::error(StatusCode::NOT_FOUND, "there is nothing here")),
     }
+}
+
+/// Paths with a name in them.
+fn named(sim: &Sim, request: &Request, method: &Method, path: &str) -> Option<Response> {
+    if method == Method::DELETE {
+        let report = sim.heal(path.strip_prefix("/faults/")?)?;
+        return Some(ok(&report));
+    }
+    let chat = path.strip_prefix("/chats/")?.strip_suffix("/ids")?.parse().ok()?;
+    (method == Method::GET).then(|| match sim.ids(chat, request.parameter("account")) {
+        Ok(ids) => ok(&ids),
+        Err(error) => refused(error),
+    })
+}
+
+fn told(connections: Result<u64, FaultError>) -> Response {
+    match connections {
+        Ok(connections) => ok(&json!({ "connections": connections })),
+        Err(error) => unfit(&error),
+    }
+}
+
+fn unfit(error: &FaultError) -> Response {
+    let status = match error {
+        FaultError::NoAccount | FaultError::NoChat => StatusCode::NOT_FOUND,
+        FaultError::Bad(_) => StatusCode::BAD_REQUEST,
+    };
+    Response::error(status, &error.to_string())
 }
 
 fn post(sim: &Sim, new: NewMessage) -> Response {
@@ -201,6 +252,14 @@ fn with<'r, T: Deserialize<'r>>(request: &'r Request, handle: impl FnOnce(T) -> 
         Ok(body) => handle(body),
         Err(error) => Response::error(StatusCode::BAD_REQUEST, &error.to_string()),
     }
+}
+
+/// The same, where no body at all means that nothing is said.
+fn with_any<'r, T: Default + Deserialize<'r>>(request: &'r Request, handle: impl FnOnce(T) -> Response) -> Response {
+    if request.body.is_empty() {
+        return handle(T::default());
+    }
+    with(request, handle)
 }
 
 fn ok(body: &impl Serialize) -> Response {

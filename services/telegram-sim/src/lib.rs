@@ -3,9 +3,11 @@
 
 mod clock;
 mod control;
+mod faults;
 mod load;
 mod mtproto;
 mod posted;
+mod ranges;
 mod rpc;
 mod scenario;
 pub mod settings;
@@ -16,12 +18,13 @@ mod world;
 use anyhow::Context as _;
 use tgmesh_lifecycle::Process;
 
+pub use faults::{Fault, FaultError, FaultKind, FaultReport, Garbage, MAX_HELD, Of, Refusal};
 pub use load::{LoadError, LoadReport, LoadSpec, LoadState};
 pub use posted::{Item, Kind, Page};
 pub use sim::{AccountInfo, ChatInfo, Config, Running, Sim, StartError, start};
 pub use world::message::{Author, Button, Entity, EntityKind, Forward};
 pub use world::peer::ChatKind;
-pub use world::{Change, Draft, WorldError};
+pub use world::{Change, Draft, Ids, WorldError};
 
 /// Runs the simulator until the process is told to stop.
 ///

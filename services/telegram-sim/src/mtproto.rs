@@ -8,8 +8,10 @@
 
 pub(crate) mod connection;
 pub(crate) mod crypt;
+pub(crate) mod duplicate;
 pub(crate) mod envelope;
 pub(crate) mod framing;
+pub(crate) mod odd;
 pub(crate) mod outbox;
 pub(crate) mod session;
 mod writer;

@@ -10,6 +10,7 @@ mod join;
 mod peers;
 mod profile;
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use flate2::Compression;
@@ -17,11 +18,13 @@ use flate2::write::GzEncoder;
 use grammers_tl_types::{Cursor, Deserializable, Identifiable, Serializable, enums, functions, types};
 
 use crate::clock;
+use crate::faults::armed::site;
 use crate::mtproto::envelope::constructor;
+use crate::mtproto::odd;
 use crate::sim::Shared;
 use crate::view::{self, Company, Viewer};
 use crate::world::timeline::Entry;
-use crate::world::{AccountNo, World};
+use crate::world::{AccountNo, Standing, World};
 
 /// Answers from this size on are packed, as Telegram does with long ones.
 const PACK_FROM: usize = 4 * 1_024;
@@ -38,14 +41,17 @@ const RECURSIVE: [u32; 4] = [
 const MAX_DEPTH: usize = 64;
 
 /// An `rpc_error`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) code: i32,
-    pub(crate) message: &'static str,
+    pub(crate) message: Cow<'static, str>,
 }
 
 pub(crate) const fn bad(message: &'static str) -> Failure {
-    Failure { code: 400, message }
+    Failure {
+        code: 400,
+        message: Cow::Borrowed(message),
+    }
 }
 
 const UNKNOWN_METHOD: Failure = bad("INPUT_METHOD_INVALID");
@@ -140,16 +146,26 @@ fn is_too_deep(body: &[u8]) -> bool {
 
 /// Answers a request that was unwrapped; the result is what goes into `rpc_result`.
 pub(crate) fn answer(shared: &Shared, caller: &Caller, request: Result<&[u8], Failure>) -> Vec<u8> {
-    let answer = request.and_then(|body| dispatch(shared, caller, body));
+    let mut answer = request.and_then(|body| dispatch(shared, caller, body));
+    if let Ok(bytes) = &mut answer
+        && shared.faults().at(site::UNKNOWN)
+    {
+        odd::exchange(bytes);
+    }
     match answer {
         Ok(bytes) if bytes.len() >= PACK_FROM => pack(bytes),
         Ok(bytes) => bytes,
-        Err(failure) => enums::RpcError::Error(types::RpcError {
-            error_code: failure.code,
-            error_message: failure.message.to_owned(),
-        })
-        .to_bytes(),
+        Err(failure) => refusal(failure),
     }
+}
+
+/// The `rpc_error` that goes into `rpc_result`.
+pub(crate) fn refusal(failure: Failure) -> Vec<u8> {
+    enums::RpcError::Error(types::RpcError {
+        error_code: failure.code,
+        error_message: failure.message.into_owned(),
+    })
+    .to_bytes()
 }
 
 fn pack(bytes: Vec<u8>) -> Vec<u8> {
@@ -192,11 +208,16 @@ fn dispatch(shared: &Shared, caller: &Caller, body: &[u8]) -> Answer {
     let mut world = shared.world();
     let world = &mut *world;
     let public = [help::GetConfig::CONSTRUCTOR_ID, help::GetNearestDc::CONSTRUCTOR_ID];
-    if !world.accounts[caller.account].authorized && !public.contains(&number) {
-        return Err(Failure {
-            code: 401,
-            message: "AUTH_KEY_UNREGISTERED",
-        });
+    let refused = |code, message| {
+        Err(Failure {
+            code,
+            message: Cow::Borrowed(message),
+        })
+    };
+    match world.accounts[caller.account].standing {
+        Standing::SignedOut if !public.contains(&number) => return refused(401, "AUTH_KEY_UNREGISTERED"),
+        Standing::Duplicated => return refused(406, "AUTH_KEY_DUPLICATED"),
+        Standing::Good | Standing::SignedOut => {}
     }
     methods! { number, cursor,
         help::GetConfig => |_| Ok(profile::config(shared.address(), now)),

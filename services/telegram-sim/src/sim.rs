@@ -1,7 +1,9 @@
 //! The simulator as a whole: starts it, and offers its world to tests in the same process.
 
+mod shared;
+
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -11,16 +13,18 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock;
 use crate::control;
+use crate::faults::armed::Faults;
 use crate::load::{Load, LoadError, LoadReport, LoadSpec};
 use crate::mtproto::connection;
-use crate::mtproto::crypt::AuthKey;
 use crate::mtproto::outbox::Outbox;
 use crate::posted::{Page, PostedLog};
 use crate::rpc::DC_ID;
 use crate::scenario;
 use crate::view::Viewer;
 use crate::world::peer::ChatKind;
-use crate::world::{AccountNo, Change, Draft, Size, World, WorldError};
+use crate::world::{Change, Draft, Ids, Size, World, WorldError};
+
+pub(crate) use shared::Shared;
 
 /// What to play.
 #[derive(Clone, Debug)]
@@ -95,68 +99,6 @@ pub struct ChatInfo {
     pub people: Vec<i64>,
 }
 
-/// What connections and players share.
-pub(crate) struct Shared {
-    world: Mutex<World>,
-    posted: Arc<PostedLog>,
-    address: SocketAddr,
-    keys: Vec<(AuthKey, Viewer)>,
-}
-
-impl Shared {
-    /// The world, locked. A panic under the lock would leave a message in some timelines and not
-    /// in others at worst, which a client sees as a gap.
-    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn posted(&self) -> &Arc<PostedLog> {
-        &self.posted
-    }
-
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Whose key a packet names.
-    pub(crate) fn find_key(&self, packet: &[u8]) -> Option<(AccountNo, AuthKey)> {
-        let id = packet.get(..8)?;
-        let account = self.keys.iter().position(|(key, _)| key.id() == id)?;
-        Some((account, self.keys[account].0.clone()))
-    }
-
-    pub(crate) fn viewer(&self, account: AccountNo) -> Viewer {
-        self.keys[account].1
-    }
-
-    pub(crate) fn subscribe(&self, account: AccountNo, outbox: &Arc<Outbox>) {
-        let account = &mut self.world().accounts[account];
-        if account.authorized {
-            account.outboxes.push(Arc::clone(outbox));
-        }
-    }
-
-    pub(crate) fn unsubscribe(&self, account: AccountNo, outbox: &Arc<Outbox>) {
-        self.world().accounts[account]
-            .outboxes
-            .retain(|other| !Arc::ptr_eq(other, outbox));
-    }
-
-    /// The connections of everyone in these chats, each once.
-    pub(crate) fn outboxes(&self, chats: &[i64]) -> Vec<Arc<Outbox>> {
-        let world = self.world();
-        let mut found: Vec<Arc<Outbox>> = Vec::new();
-        // Few accounts have a connection; asking them is cheaper than asking every chat.
-        for (no, account) in world.accounts.iter().enumerate() {
-            let concerned = !account.outboxes.is_empty() && chats.iter().any(|chat| world.is_member(no, *chat));
-            if concerned {
-                found.extend(account.outboxes.iter().cloned());
-            }
-        }
-        found
-    }
-}
-
 /// The world of a running simulator. Clones share it.
 #[derive(Clone)]
 pub struct Sim {
@@ -168,6 +110,14 @@ pub struct Sim {
 }
 
 impl Sim {
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    pub(crate) fn stop_token(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
     /// The accounts, in order.
     #[must_use]
     pub fn accounts(&self) -> Vec<AccountInfo> {
@@ -175,13 +125,13 @@ impl Sim {
         world
             .accounts
             .iter()
-            .zip(&self.shared.keys)
+            .zip(self.shared.keys())
             .map(|(account, (key, _))| AccountInfo {
                 name: account.name.clone(),
                 user_id: account.user.id,
                 phone: account.user.phone.clone().unwrap_or_default(),
                 dc_id: DC_ID,
-                address: self.shared.address.to_string(),
+                address: self.shared.address().to_string(),
                 auth_key: hex(key.bytes()),
             })
             .collect()
@@ -239,7 +189,24 @@ impl Sim {
     /// Lines of the posted log after number `after`, at most `limit`.
     #[must_use]
     pub fn posted(&self, after: u64, limit: usize) -> Page {
-        self.shared.posted.read(after, limit)
+        self.shared.posted().read(after, limit)
+    }
+
+    /// What became of every message number of a chat; in basic groups and private chats of those
+    /// of the account, or of the first one in the chat, as in the posted log.
+    ///
+    /// # Errors
+    /// [`WorldError::NoChat`], also when the chat has no such account.
+    pub fn ids(&self, chat_id: i64, account: Option<&str>) -> Result<Ids, WorldError> {
+        let world = self.shared.world();
+        let account = match account {
+            None => None,
+            Some(name) => {
+                let no = world.accounts.iter().position(|account| account.name == name);
+                Some(no.ok_or(WorldError::NoChat)?)
+            }
+        };
+        world.ids(chat_id, account)
     }
 
     /// Events per second of the scenario player.
@@ -284,20 +251,12 @@ impl Sim {
 
     /// Closes every connection that takes updates; clients may come back at once.
     pub fn close_connections(&self) {
-        for account in &self.shared.world().accounts {
-            for outbox in &account.outboxes {
-                outbox.close();
-            }
-        }
+        self.each_connection(None, Outbox::close);
     }
 
     /// Sends `updatesTooLong` to every connection that takes updates.
     pub fn send_too_long(&self) {
-        for account in &self.shared.world().accounts {
-            for outbox in &account.outboxes {
-                outbox.too_long();
-            }
-        }
+        self.each_connection(None, Outbox::too_long);
     }
 }
 
@@ -359,8 +318,9 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         history: config.history,
     };
     let now_s = (clock::now_us() / 1_000_000) as i64;
-    let world = World::new(config.seed, size, now_s, Arc::clone(&posted));
-    let keys = world
+    let faults = Arc::new(Faults::default());
+    let world = World::new(config.seed, size, now_s, Arc::clone(&posted), Arc::clone(&faults));
+    let keys: Vec<_> = world
         .accounts
         .iter()
         .enumerate()
@@ -372,12 +332,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
             (world.identity.auth_key(no), viewer)
         })
         .collect();
-    let shared = Arc::new(Shared {
-        world: Mutex::new(world),
-        posted,
-        address: mtproto_addr,
-        keys,
-    });
+    let shared = Arc::new(Shared::new(world, posted, faults, mtproto_addr, keys));
     let (rate, rates) = watch::channel(0.0);
     let sim = Sim {
         shared: Arc::clone(&shared),

@@ -6,6 +6,7 @@
 //! stands in one timeline per member, under another number in each.
 
 pub(crate) mod identity;
+mod ids;
 pub(crate) mod message;
 pub(crate) mod peer;
 mod populate;
@@ -16,8 +17,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 pub(crate) use identity::Identity;
+pub use ids::Ids;
 pub use post::{Change, Draft};
 
+use crate::faults::armed::Faults;
 use crate::mtproto::outbox::Outbox;
 use crate::posted::PostedLog;
 use peer::{ChatPeer, User};
@@ -43,13 +46,22 @@ pub enum WorldError {
     BadText,
 }
 
+/// What an account's key is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Good,
+    /// After `auth.logOut`.
+    SignedOut,
+    /// After its key was used in two places.
+    Duplicated,
+}
+
 /// An account and its own message numbers, events and connections.
 pub(crate) struct Account {
     pub(crate) user: Arc<User>,
     /// `sim-1`, `sim-2`, …
     pub(crate) name: String,
-    /// False after `auth.logOut`.
-    pub(crate) authorized: bool,
+    pub(crate) standing: Standing,
     /// Private chats and basic groups.
     pub(crate) timeline: Timeline,
     /// (chat, number in the chat's own list) → this account's number.
@@ -82,6 +94,7 @@ pub(crate) struct World {
     /// Invite hash → Bot-API id.
     pub(crate) invites: HashMap<String, i64>,
     pub(crate) posted: Arc<PostedLog>,
+    pub(crate) faults: Arc<Faults>,
 }
 
 /// How large the world is.
@@ -96,13 +109,18 @@ pub(crate) struct Size {
 impl World {
     /// Makes the world of `seed`: the same seed gives the same keys, ids, titles and people.
     /// `now_s` (seconds since the epoch) dates it and sets the first message numbers.
-    pub(crate) fn new(seed: u64, size: Size, now_s: i64, posted: Arc<PostedLog>) -> Self {
-        populate::world(seed, size, now_s, posted)
+    pub(crate) fn new(seed: u64, size: Size, now_s: i64, posted: Arc<PostedLog>, faults: Arc<Faults>) -> Self {
+        populate::world(seed, size, now_s, posted, faults)
     }
 
     pub(crate) fn is_member(&self, account: AccountNo, chat: i64) -> bool {
         self.chats
             .get(&chat)
             .is_some_and(|chat| chat.members.contains(&account))
+    }
+
+    /// Whether the account is in the chat and may see it.
+    pub(crate) fn is_seen(&self, account: AccountNo, chat: &Chat) -> bool {
+        chat.members.contains(&account) && !self.faults.is_lost(account, chat.peer.id)
     }
 }

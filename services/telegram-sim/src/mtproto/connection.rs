@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,9 +16,12 @@ use super::crypt::{self, AuthKey, CryptError, Sender};
 use super::envelope::{EnvelopeError, Packet};
 use super::framing::{FrameError, Framing};
 use super::outbox::Outbox;
-use super::session::{Session, Verdict, rpc_result};
+use super::session::{BAD_SALT, Session, Verdict, rpc_result};
 use super::writer::{self, Encoder};
 use crate::clock;
+use crate::faults::armed::site;
+use crate::faults::requests::Fate;
+use crate::faults::{FaultKind, Refusal};
 use crate::rpc::{self, Caller};
 use crate::sim::Shared;
 use crate::world::AccountNo;
@@ -27,6 +30,8 @@ use crate::world::AccountNo;
 const MAX_CONNECTIONS: usize = 1_024;
 /// A connection that has not sent its first packet by then is closed.
 const FIRST_PACKET: Duration = Duration::from_secs(30);
+/// Tells connections apart.
+static NUMBER: AtomicU64 = AtomicU64::new(1);
 /// Unknown authorization key, as a transport error.
 const KEY_UNKNOWN: i32 = 404;
 
@@ -62,6 +67,9 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, tasks: Tas
         };
         let (shared, closed) = (Arc::clone(&shared), stop.child_token());
         tasks.spawn(async move {
+            if refused(&shared, None, &closed).await {
+                return;
+            }
             let end = run(stream, &shared, closed).await;
             match end {
                 Ok(()) => tracing::debug!(%from, "connection closed"),
@@ -84,6 +92,20 @@ async fn accept(
             None
         }
     }
+}
+
+/// Whether a fault refuses the connection; one that is to be left alone is left so until then.
+async fn refused(shared: &Shared, account: Option<AccountNo>, closed: &CancellationToken) -> bool {
+    let Some((refusal, fault)) = shared.faults().refusal(account) else {
+        return false;
+    };
+    if refusal == Refusal::Ignore {
+        tokio::select! {
+            () = shared.faults().is_over(&fault) => {}
+            () = closed.cancelled() => {}
+        }
+    }
+    true
 }
 
 async fn run(stream: TcpStream, shared: &Arc<Shared>, closed: CancellationToken) -> Result<(), End> {
@@ -118,6 +140,9 @@ async fn run(stream: TcpStream, shared: &Arc<Shared>, closed: CancellationToken)
         outgoing.write_all(&framing.transport_error(KEY_UNKNOWN)).await?;
         return Err(End::UnknownKey);
     };
+    if refused(shared, Some(account), &closed).await {
+        return Ok(());
+    }
     let viewer = shared.viewer(account);
     let outbox = Arc::new(Outbox::new(closed.clone()));
     let session_id = Arc::new(AtomicI64::new(0));
@@ -127,6 +152,7 @@ async fn run(stream: TcpStream, shared: &Arc<Shared>, closed: CancellationToken)
         Arc::clone(&session_id),
         Arc::clone(&outbox),
         Arc::clone(shared.posted()),
+        Arc::clone(shared.faults()),
         outgoing,
     );
     let reader = Reader {
@@ -136,10 +162,12 @@ async fn run(stream: TcpStream, shared: &Arc<Shared>, closed: CancellationToken)
         session_id: &session_id,
         outbox: &outbox,
         caller: Caller::new(account, viewer),
+        number: NUMBER.fetch_add(1, Ordering::Relaxed),
     };
     let _guard = Subscription {
         shared,
         account,
+        number: reader.number,
         outbox: &outbox,
     };
     tokio::select! {
@@ -153,6 +181,7 @@ async fn run(stream: TcpStream, shared: &Arc<Shared>, closed: CancellationToken)
 struct Subscription<'a> {
     shared: &'a Shared,
     account: AccountNo,
+    number: u64,
     outbox: &'a Arc<Outbox>,
 }
 
@@ -160,6 +189,7 @@ impl Drop for Subscription<'_> {
     fn drop(&mut self) {
         self.outbox.close();
         self.shared.unsubscribe(self.account, self.outbox);
+        self.shared.connection_ended(self.account, self.number);
     }
 }
 
@@ -170,6 +200,7 @@ struct Reader<'a> {
     session_id: &'a AtomicI64,
     outbox: &'a Arc<Outbox>,
     caller: Caller,
+    number: u64,
 }
 
 impl Reader<'_> {
@@ -181,14 +212,23 @@ impl Reader<'_> {
         mut incoming: impl AsyncReadExt + Unpin,
     ) -> Result<(), End> {
         loop {
-            self.packet(&mut packet)?;
+            if !self.outbox.is_forsaken() {
+                self.packet(&mut packet)?;
+            }
             packet = loop {
+                if self.outbox.is_forsaken() {
+                    return discard(incoming).await;
+                }
                 if let Some(packet) = framing.next(&mut buffer)? {
                     break packet;
                 }
                 let read = incoming.read_buf(&mut buffer);
                 let read = match self.session.disconnect_after {
-                    Some(limit) => tokio::time::timeout(limit, read).await.map_err(|_| End::Silent)?,
+                    Some(limit) => match tokio::time::timeout(limit, read).await {
+                        Ok(read) => read,
+                        Err(_) if self.outbox.is_forsaken() => continue,
+                        Err(_) => return Err(End::Silent),
+                    },
                     None => read.await,
                 };
                 if read? == 0 {
@@ -202,10 +242,20 @@ impl Reader<'_> {
         let plaintext = crypt::decrypt(self.key, Sender::Client, packet)?;
         let packet = Packet::parse(plaintext)?;
         self.session_id.store(packet.session_id, Ordering::Relaxed);
-        let now_s = (clock::now_us() / 1_000_000) as i64;
-        if !self.session.admit(&packet, now_s, self.outbox) {
+        let (account, faults) = (self.caller.account, self.shared.faults());
+        if faults.at(site::MUTE) && faults.is_mute(account) {
             return Ok(());
         }
+        let now_s = (clock::now_us() / 1_000_000) as i64;
+        let fault = faults.first(site::PACKET, Some(account), None, |armed| match armed.kind() {
+            FaultKind::BadSalt => Some(BAD_SALT),
+            FaultKind::BadMessage { code } => Some(*code),
+            _ => None,
+        });
+        if !self.session.admit(&packet, now_s, fault, self.outbox) {
+            return Ok(());
+        }
+        self.shared.sent(account, self.number, Instant::now());
         for message in packet.messages {
             let Verdict::Request { id, body } = self.session.sort(message, now_s, self.outbox) else {
                 continue;
@@ -216,9 +266,40 @@ impl Reader<'_> {
             if declined && self.caller.wants_updates {
                 self.shared.subscribe(self.caller.account, self.outbox);
             }
-            let answer = rpc::answer(self.shared, &self.caller, request);
-            self.outbox.send(rpc_result(id, &answer), true, true);
+            let mut fate = match &request {
+                Ok(body) => self.shared.fate(account, body),
+                Err(_) => Fate::default(),
+            };
+            let answer = match fate.refusal.take() {
+                Some(failure) => rpc::refusal(failure),
+                None => rpc::answer(self.shared, &self.caller, request),
+            };
+            if fate.cut {
+                self.outbox.close();
+                return Ok(());
+            }
+            self.answer(rpc_result(id, &answer), fate.delay);
         }
         Ok(())
     }
+
+    fn answer(&self, body: Vec<u8>, delay: Option<Duration>) {
+        let Some(delay) = delay else {
+            return self.outbox.send(body, true, true);
+        };
+        let outbox = Arc::clone(self.outbox);
+        tokio::spawn(async move {
+            tokio::select! {
+                () = tokio::time::sleep(delay) => outbox.send(body, true, true),
+                () = outbox.closed().cancelled() => {}
+            }
+        });
+    }
+}
+
+/// Reads and throws away until the client gives up.
+async fn discard(mut incoming: impl AsyncReadExt + Unpin) -> Result<(), End> {
+    let mut waste = [0; 4_096];
+    while incoming.read(&mut waste).await? > 0 {}
+    Ok(())
 }

@@ -5,11 +5,13 @@
 //! `updatesTooLong`, after which the client fetches the difference: Telegram does the same.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::faults::pushes::Delivery;
 use crate::world::AccountNo;
 use crate::world::message::Content;
 use crate::world::peer::{ChatPeer, User};
@@ -68,6 +70,8 @@ pub(crate) enum Out {
     },
     Push(Arc<Push>),
     TooLong,
+    /// What a fault made of a push.
+    Odd(Delivery),
 }
 
 #[derive(Default)]
@@ -85,6 +89,7 @@ pub(crate) struct Outbox {
     ready: Notify,
     room: Notify,
     closed: CancellationToken,
+    forsaken: AtomicBool,
 }
 
 impl Outbox {
@@ -95,6 +100,7 @@ impl Outbox {
             ready: Notify::new(),
             room: Notify::new(),
             closed,
+            forsaken: AtomicBool::new(false),
         }
     }
 
@@ -121,6 +127,38 @@ impl Outbox {
         }
         drop(queue);
         self.ready.notify_one();
+    }
+
+    /// Queues what a fault made of a push, or let go after it had held it back: however much that
+    /// is, for it was in memory already.
+    pub(crate) fn deliver(&self, delivery: Delivery) {
+        if self.closed.is_cancelled() {
+            return;
+        }
+        let mut queue = self.lock();
+        if queue.behind {
+            return;
+        }
+        let out = match delivery {
+            Delivery::Push(push) => {
+                queue.pushes += 1;
+                Out::Push(push)
+            }
+            Delivery::TooLong => Out::TooLong,
+            odd => Out::Odd(odd),
+        };
+        queue.items.push_back(out);
+        drop(queue);
+        self.ready.notify_one();
+    }
+
+    /// Leaves the connection to itself: it stays open, and nothing comes over it any more.
+    pub(crate) fn forsake(&self) {
+        self.forsaken.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_forsaken(&self) -> bool {
+        self.forsaken.load(Ordering::Relaxed)
     }
 
     /// Queues an answer or a service message.
@@ -184,6 +222,7 @@ impl Outbox {
                             Out::Push(_) => queue.pushes -= 1,
                             Out::TooLong => queue.behind = false,
                             Out::Body { body, .. } => queue.answers -= body.len(),
+                            Out::Odd(_) => {}
                         }
                     }
                     if queue.pushes < ROOM {

@@ -15,6 +15,9 @@ const MAX_LATE_S: i64 = 300;
 const MAX_EARLY_S: i64 = 30;
 const MAX_SALTS: i32 = 64;
 
+/// The code of `bad_server_salt`.
+pub(crate) const BAD_SALT: i32 = 48;
+
 const HTTP_WAIT: u32 = 0x9299_359f;
 const RPC_RESULT: u32 = 0xf35c_6d01;
 
@@ -56,8 +59,8 @@ impl Session {
     }
 
     /// Checks a packet's salt and clock and greets a new session. False when the packet was
-    /// refused; the reason is on its way to the client.
-    pub(crate) fn admit(&mut self, packet: &Packet, now_s: i64, outbox: &Outbox) -> bool {
+    /// refused; the reason is on its way to the client. With `fault` it is refused with that code.
+    pub(crate) fn admit(&mut self, packet: &Packet, now_s: i64, fault: Option<i32>, outbox: &Outbox) -> bool {
         let (bad_msg_id, bad_msg_seqno) = (packet.outer_id, packet.outer_seq_no);
         let refuse = |error_code| {
             let notice = types::BadMsgNotification {
@@ -68,6 +71,9 @@ impl Session {
             outbox.send(enums::BadMsgNotification::Notification(notice).to_bytes(), false, true);
             false
         };
+        if let Some(code) = fault.filter(|code| *code != BAD_SALT) {
+            return refuse(code);
+        }
         if packet.outer_id % 4 != 0 {
             return refuse(18);
         }
@@ -78,11 +84,11 @@ impl Session {
         if sent_s > now_s + MAX_EARLY_S {
             return refuse(17);
         }
-        if !self.is_salt(packet.salt, now_s) {
+        if fault.is_some() || !self.is_salt(packet.salt, now_s) {
             let notice = types::BadServerSalt {
                 bad_msg_id,
                 bad_msg_seqno,
-                error_code: 48,
+                error_code: BAD_SALT,
                 new_server_salt: self.salt(now_s),
             };
             outbox.send(enums::BadMsgNotification::BadServerSalt(notice).to_bytes(), false, true);

@@ -14,8 +14,12 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::crypt::{self, AuthKey, HEADER_BYTES, Sender};
 use super::framing::Framing;
+use super::odd;
 use super::outbox::{Out, Outbox, Push, What};
 use crate::clock;
+use crate::faults::Garbage;
+use crate::faults::armed::{Faults, site};
+use crate::faults::pushes::Delivery;
 use crate::posted::PostedLog;
 use crate::view::{self, Viewer};
 use crate::world::AccountNo;
@@ -50,6 +54,7 @@ pub(crate) async fn run(
     session_id: Arc<AtomicI64>,
     outbox: Arc<Outbox>,
     posted: Arc<PostedLog>,
+    faults: Arc<Faults>,
     mut socket: impl AsyncWrite + Unpin,
 ) -> std::io::Result<()> {
     let mut packets = Vec::with_capacity(64 * 1_024);
@@ -59,6 +64,9 @@ pub(crate) async fn run(
             items = outbox.take(BATCH) => items,
             () = outbox.closed().cancelled() => return Ok(()),
         };
+        if outbox.is_forsaken() || (faults.at(site::MUTE) && faults.is_mute(encoder.account)) {
+            continue;
+        }
         encoder.enter(session_id.load(Ordering::Relaxed));
         for item in &items {
             match item {
@@ -66,6 +74,12 @@ pub(crate) async fn run(
                 Out::Push(push) => {
                     numbers.push(push.n);
                     encoder.push(push, &mut packets);
+                }
+                Out::Odd(delivery) => {
+                    if let Delivery::Min(push, _) | Delivery::Unknown(push) = delivery {
+                        numbers.push(push.n);
+                    }
+                    encoder.deliver(delivery, &mut packets);
                 }
                 Out::TooLong => {
                     let body = enums::Updates::TooLong.to_bytes();
@@ -152,18 +166,63 @@ impl Encoder {
         if let Some(short) = short(push) {
             short.serialize(&mut body);
         } else {
-            self.updates(push, &mut body);
+            self.updates(push, Manner::Plain, &mut body);
+        }
+        if push.content.as_ref().is_some_and(|content| content.mark.is_some()) {
+            odd::exchange(&mut body);
         }
         self.packet(&body, true, false, out);
         self.body = body;
     }
 
+    /// What a fault made of a push.
+    fn deliver(&mut self, delivery: &Delivery, out: &mut Vec<u8>) {
+        let mut body = Vec::new();
+        match delivery {
+            Delivery::Push(push) => return self.push(push, out),
+            Delivery::Min(push, absent) => self.updates(push, Manner::Min { absent: *absent }, &mut body),
+            Delivery::Unknown(push) => {
+                self.updates(push, Manner::Unknown, &mut body);
+                odd::exchange(&mut body);
+            }
+            Delivery::TooLong => body = enums::Updates::TooLong.to_bytes(),
+            Delivery::ChannelTooLong(chat, pts) => {
+                body = enums::Updates::Updates(types::Updates {
+                    updates: vec![
+                        types::UpdateChannelTooLong {
+                            channel_id: chat.bare_id(),
+                            pts: *pts,
+                        }
+                        .into(),
+                    ],
+                    users: Vec::new(),
+                    chats: vec![self.viewer.chat(chat, true)],
+                    date: (clock::now_us() / 1_000_000) as i32,
+                    seq: 0,
+                })
+                .to_bytes();
+            }
+            Delivery::Garbage(shape) => {
+                // A container is no content of its own.
+                let content = *shape != Garbage::Container;
+                self.packet(&odd::garbage(*shape), content, false, out);
+                if *shape == Garbage::Packet
+                    && let Some(last) = out.last_mut()
+                {
+                    *last ^= 0x55;
+                }
+                return;
+            }
+        }
+        self.packet(&body, true, false, out);
+    }
+
     /// `updates` with one update and the peers it names, written by hand around cached bytes.
-    fn updates(&mut self, push: &Push, body: &mut Vec<u8>) {
+    fn updates(&mut self, push: &Push, manner: Manner, body: &mut Vec<u8>) {
         let own_numbers = push.chat.kind.has_own_numbers();
         types::Updates::CONSTRUCTOR_ID.serialize(body);
         VECTOR.serialize(body);
-        1_i32.serialize(body);
+        (1 + i32::from(manner == Manner::Unknown)).serialize(body);
         if let (What::New | What::Edit, Some(content)) = (push.what, &push.content) {
             let number = match (push.what, own_numbers) {
                 (What::New, true) => types::UpdateNewChannelMessage::CONSTRUCTOR_ID,
@@ -173,13 +232,25 @@ impl Encoder {
             };
             number.serialize(body);
             view::message(&push.chat, push.id, content, push.reply_to).serialize(body);
-        } else {
+        } else if own_numbers {
             types::UpdateDeleteChannelMessages::CONSTRUCTOR_ID.serialize(body);
             push.chat.bare_id().serialize(body);
+            push.ids.serialize(body);
+        } else {
+            types::UpdateDeleteMessages::CONSTRUCTOR_ID.serialize(body);
             push.ids.serialize(body);
         }
         push.pts.serialize(body);
         push.pts_count.serialize(body);
+        if manner == Manner::Unknown {
+            odd::UNKNOWN_UPDATE.serialize(body);
+        }
+        if let Manner::Min { absent } = manner {
+            self.min_peers(push, absent, body);
+            push.date.serialize(body);
+            0_i32.serialize(body);
+            return;
+        }
 
         VECTOR.serialize(body);
         (push.users.len() as i32).serialize(body);
@@ -198,6 +269,19 @@ impl Encoder {
         }
         push.date.serialize(body);
         0_i32.serialize(body);
+    }
+
+    /// The peers as an account sees those it has not met, or none.
+    fn min_peers(&self, push: &Push, absent: bool, body: &mut Vec<u8>) {
+        let (mut users, mut chats) = (Vec::new(), Vec::new());
+        if !absent {
+            users.extend(push.users.iter().map(|user| self.viewer.min_user(user)));
+            if push.chat.kind != ChatKind::User {
+                chats.push(self.viewer.min_chat(&push.chat));
+            }
+        }
+        users.serialize(body);
+        chats.serialize(body);
     }
 
     fn user(&mut self, user: &User) -> &[u8] {
@@ -219,6 +303,18 @@ impl Encoder {
             .entry((chat.id, member))
             .or_insert_with(|| viewer.chat(chat, member).to_bytes().into())
     }
+}
+
+/// How an update is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    Plain,
+    /// Without usable access hashes.
+    Min {
+        absent: bool,
+    },
+    /// Beside an update that nobody knows.
+    Unknown,
 }
 
 /// The short forms in which Telegram sends plain texts of private chats and basic groups,
@@ -243,7 +339,9 @@ fn short(push: &Push) -> Option<enums::Updates> {
         );
     }
     let content = push.content.as_ref()?;
-    if push.what != What::New || content.service.is_some() || content.forward.is_some() || !content.buttons.is_empty() {
+    let is_plain =
+        content.service.is_none() && content.forward.is_none() && content.buttons.is_empty() && content.mark.is_none();
+    if push.what != What::New || !is_plain {
         return None;
     }
     let reply_to = push.reply_to.map(view::reply_header);

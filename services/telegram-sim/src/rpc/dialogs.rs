@@ -164,7 +164,7 @@ fn lines<'w>(world: &'w World, caller: &Caller) -> Vec<Line<'w>> {
     world
         .chats
         .values()
-        .filter(|chat| chat.members.contains(&caller.account))
+        .filter(|chat| world.is_seen(caller.account, chat))
         .filter_map(|chat| {
             let (top, entry) = if chat.peer.kind.has_own_numbers() {
                 chat.timeline.messages().next_back()?

@@ -4,6 +4,7 @@ use grammers_tl_types::functions::updates::{GetChannelDifference, GetDifference}
 use grammers_tl_types::{Serializable, enums, types};
 
 use super::{Answer, Caller, bad, dialogs, message, peers};
+use crate::mtproto::odd;
 use crate::view::Company;
 use crate::world::World;
 use crate::world::timeline::{Event, Logged, Missed, Timeline};
@@ -47,7 +48,15 @@ pub(super) fn account(world: &World, caller: &Caller, ask: &GetDifference, now: 
         _ => MAX_SLICE,
     };
     let timeline = &world.accounts[caller.account].timeline;
-    let (events, last) = match timeline.missed(ask.pts, limit as usize) {
+    let missed = match timeline.missed(ask.pts, limit as usize) {
+        Missed::Nothing | Missed::Events(..)
+            if world.faults.is_too_long(caller.account, None, timeline.pts() - ask.pts) =>
+        {
+            Missed::TooLong
+        }
+        missed => missed,
+    };
+    let (events, last) = match missed {
         Missed::Invalid => return Err(bad("PERSISTENT_TIMESTAMP_INVALID")),
         Missed::TooLong => {
             let too_long = types::updates::DifferenceTooLong { pts: timeline.pts() };
@@ -64,6 +73,7 @@ pub(super) fn account(world: &World, caller: &Caller, ask: &GetDifference, now: 
             if chat.peer.kind.has_own_numbers()
                 && chat.members.contains(&caller.account)
                 && chat.timeline.last_date() >= ask.date
+                && !world.faults.is_unnamed(caller.account, chat.peer.id)
             {
                 company.add_chat(&chat.peer, true);
                 other_updates.push(
@@ -75,6 +85,9 @@ pub(super) fn account(world: &World, caller: &Caller, ask: &GetDifference, now: 
                 );
             }
         }
+    }
+    if world.faults.is_unknown(caller.account, None) {
+        other_updates.push(odd::UNKNOWN_UPDATE);
     }
     let (chats, users) = (company.chats(caller.viewer), company.users(caller.viewer));
     let answer: enums::updates::Difference = match events.last() {
@@ -116,7 +129,17 @@ pub(super) fn channel(world: &World, caller: &Caller, ask: &GetChannelDifference
     let timeline = &chat.timeline;
     let mut company = Company::default();
     company.add_chat(&chat.peer, chat.members.contains(&caller.account));
-    let answer: enums::updates::ChannelDifference = match timeline.missed(ask.pts, limit as usize) {
+    let missed = match timeline.missed(ask.pts, limit as usize) {
+        Missed::Nothing | Missed::Events(..)
+            if world
+                .faults
+                .is_too_long(caller.account, Some(chat.peer.id), timeline.pts() - ask.pts) =>
+        {
+            Missed::TooLong
+        }
+        missed => missed,
+    };
+    let answer: enums::updates::ChannelDifference = match missed {
         Missed::Invalid => return Err(bad("PERSISTENT_TIMESTAMP_INVALID")),
         Missed::Nothing => types::updates::ChannelDifferenceEmpty {
             r#final: true,
@@ -143,7 +166,10 @@ pub(super) fn channel(world: &World, caller: &Caller, ask: &GetChannelDifference
         }
         Missed::Events(events, last) => {
             let channel_id = Some(chat.peer.bare_id());
-            let (new_messages, other_updates) = unfold(world, caller, timeline, &events, channel_id, &mut company);
+            let (new_messages, mut other_updates) = unfold(world, caller, timeline, &events, channel_id, &mut company);
+            if world.faults.is_unknown(caller.account, Some(chat.peer.id)) {
+                other_updates.push(odd::UNKNOWN_UPDATE);
+            }
             types::updates::ChannelDifference {
                 r#final: last,
                 pts: events.last().map_or(ask.pts, |reached| reached.pts),
@@ -177,13 +203,13 @@ fn unfold(
         match event {
             Event::New(id) => {
                 fresh.push(*id);
-                if let Some(entry) = timeline.get(*id) {
+                if let Some(entry) = timeline.shown(*id) {
                     messages.push(message(world, caller, company, *id, entry));
                 }
             }
             Event::Edited(id) => {
                 // Numbers rise, so the list is sorted.
-                let Some(entry) = timeline.get(*id).filter(|_| fresh.binary_search(id).is_err()) else {
+                let Some(entry) = timeline.shown(*id).filter(|_| fresh.binary_search(id).is_err()) else {
                     continue;
                 };
                 let message = message(world, caller, company, *id, entry);

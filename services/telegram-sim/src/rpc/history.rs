@@ -97,12 +97,12 @@ fn by_number(
             let found = match id {
                 enums::InputMessage::Id(id) => Some(id.id),
                 enums::InputMessage::ReplyTo(of) => timeline
-                    .get(of.id)
+                    .shown(of.id)
                     .and_then(|entry| world.local_reply(chat.is_none().then_some(caller.account), entry)),
                 enums::InputMessage::Pinned | enums::InputMessage::CallbackQuery(_) => None,
             };
             let id = found.unwrap_or(0);
-            match timeline.get(id) {
+            match timeline.shown(id) {
                 Some(entry) => message(world, caller, company, id, entry),
                 None => types::MessageEmpty {
                     id,
@@ -209,6 +209,7 @@ mod tests {
                         signature: None,
                         service: None,
                         addresses: vec![],
+                        mark: None,
                     }),
                 },
                 date,

@@ -6,7 +6,7 @@ use grammers_tl_types::{Serializable, enums, types};
 
 use super::{Answer, Caller, peers};
 use crate::view::{self, Company};
-use crate::world::World;
+use crate::world::{Standing, World};
 
 /// The number of the data centre that is played.
 pub(crate) const DC_ID: i32 = 2;
@@ -307,7 +307,7 @@ pub(super) fn full_channel(world: &World, caller: &Caller, channel: &enums::Inpu
 /// `auth.logOut`: the key is of no more use.
 pub(super) fn log_out(world: &mut World, caller: &Caller) -> Vec<u8> {
     let account = &mut world.accounts[caller.account];
-    account.authorized = false;
+    account.standing = Standing::SignedOut;
     account.outboxes.clear();
     enums::auth::LoggedOut::Out(types::auth::LoggedOut {
         future_auth_token: None,

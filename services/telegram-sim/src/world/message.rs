@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::faults::requests::{Mark, Marked};
+
 /// Telegram's limit for a text, in UTF-16 units here as in entity offsets.
 pub(crate) const MAX_TEXT: usize = 4_096;
 
@@ -133,6 +135,21 @@ pub(crate) struct Content {
     pub(crate) service: Option<Service>,
     /// The addresses the author put in, for the posted log.
     pub(crate) addresses: Vec<String>,
+    /// What a fault has done to it.
+    pub(crate) mark: Option<Mark>,
+}
+
+impl Content {
+    /// What a fault does to it now.
+    pub(crate) fn marked(&self) -> Option<Marked> {
+        let mark = self.mark.as_ref()?;
+        mark.holds().then_some(mark.what)
+    }
+
+    /// Whether clients may see it.
+    pub(crate) fn is_shown(&self) -> bool {
+        !matches!(self.marked(), Some(Marked::Late(_)))
+    }
 }
 
 /// Whether text and entities are what Telegram would take.

@@ -9,7 +9,8 @@ use rand::rngs::SmallRng;
 use super::message::{Content, Service};
 use super::peer::{CHANNEL_BASE, ChatKind, ChatPeer, User};
 use super::timeline::Timeline;
-use super::{Account, Chat, Identity, Size, World};
+use super::{Account, Chat, Identity, Size, Standing, World};
+use crate::faults::armed::Faults;
 use crate::posted::PostedLog;
 use crate::scenario::small_talk;
 
@@ -47,7 +48,7 @@ const TITLES: [&str; 16] = [
     "Late Night Charts",
 ];
 
-pub(super) fn world(seed: u64, size: Size, now_s: i64, posted: Arc<PostedLog>) -> World {
+pub(super) fn world(seed: u64, size: Size, now_s: i64, posted: Arc<PostedLog>, faults: Arc<Faults>) -> World {
     let identity = Identity::new(seed);
     let now = now_s as i32;
     let base = ((now_s - NUMBERS_SINCE_S).clamp(1, 100_000_000) * 8) as i32;
@@ -64,6 +65,7 @@ pub(super) fn world(seed: u64, size: Size, now_s: i64, posted: Arc<PostedLog>) -
         usernames: HashMap::new(),
         invites: HashMap::new(),
         posted,
+        faults,
     };
 
     for i in 0..size.accounts {
@@ -80,7 +82,7 @@ pub(super) fn world(seed: u64, size: Size, now_s: i64, posted: Arc<PostedLog>) -
         world.accounts.push(Account {
             user,
             name: format!("sim-{}", i + 1),
-            authorized: true,
+            standing: Standing::Good,
             timeline: timeline(),
             numbers: HashMap::new(),
             outboxes: Vec::new(),
@@ -228,6 +230,7 @@ impl Content {
             signature: None,
             service: Some(service),
             addresses: Vec::new(),
+            mark: None,
         }
     }
 }

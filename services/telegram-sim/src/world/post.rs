@@ -7,7 +7,8 @@ use super::message::{self, Author, Button, Content, Entity, Forward, Service};
 use super::peer::{ChatKind, User};
 use super::timeline::Entry;
 use super::{AccountNo, World, WorldError};
-use crate::mtproto::outbox::{Origin, Outbox, Push, What};
+use crate::faults::requests::Marked;
+use crate::mtproto::outbox::{Origin, Push, What};
 use crate::posted::{Kind, Record};
 
 /// A message about to be posted.
@@ -78,9 +79,16 @@ impl World {
             signature,
             service: None,
             addresses: draft.addresses,
+            mark: self.faults.mark(draft.chat_id),
         });
         let n = self.note(draft.chat_id, &content, now_us, load);
-        Ok(self.add(draft.chat_id, content, n))
+        let vanished = content.marked() == Some(Marked::Vanished);
+        let change = self.add(draft.chat_id, content, n);
+        if vanished {
+            // Posted just now, so it is there.
+            let _ = self.delete(draft.chat_id, &[change.message_id], now_us);
+        }
+        Ok(change)
     }
 
     /// Posts a message that tells of an event: who joined, or that the message `about` was
@@ -130,6 +138,7 @@ impl World {
     /// log, 0 for none.
     pub(super) fn add(&mut self, chat_id: i64, content: Arc<Content>, n: u64) -> Change {
         let date = content.date;
+        let is_told = !matches!(content.marked(), Some(Marked::Late(_) | Marked::Vanished));
         let own_number = self.next_number(chat_id);
         let chat = self.chats.get_mut(&chat_id).expect("callers looked the chat up");
         let peer = Arc::clone(&chat.peer);
@@ -157,10 +166,10 @@ impl World {
         if peer.kind.has_own_numbers() {
             let (id, pts, _) = chat.timeline.push(entry.clone(), date);
             let members = chat.members.clone();
-            if members.iter().any(|m| !self.accounts[*m].outboxes.is_empty()) {
+            if is_told && members.iter().any(|m| !self.accounts[*m].outboxes.is_empty()) {
                 let push = push(self, &entry, id, pts, None);
                 for member in members {
-                    self.accounts[member].push(&push);
+                    self.push(member, &push);
                 }
             }
         } else {
@@ -171,9 +180,9 @@ impl World {
                 if let Some(old) = dropped {
                     account.numbers.remove(&(old.chat, old.own_number));
                 }
-                if !account.outboxes.is_empty() {
+                if is_told && !account.outboxes.is_empty() {
                     let push = push(self, &entry, id, pts, Some(member));
-                    self.accounts[member].push(&push);
+                    self.push(member, &push);
                 }
             }
         }
@@ -278,7 +287,9 @@ impl World {
                     pts,
                     date,
                 });
-                self.push_to(chat_id, account, &push);
+                if content.marked() != Some(Marked::Vanished) {
+                    self.push_to(chat_id, account, &push);
+                }
             }
             changes.push(Change {
                 n,
@@ -308,15 +319,6 @@ impl World {
             self.add(chat_id, Arc::new(content), n);
         }
         true
-    }
-
-    /// The connections that a message in this chat would go to.
-    pub(crate) fn outboxes(&self, chat_id: i64) -> impl Iterator<Item = &Arc<Outbox>> {
-        self.chats
-            .get(&chat_id)
-            .into_iter()
-            .flat_map(|chat| &chat.members)
-            .flat_map(|member| &self.accounts[*member].outboxes)
     }
 
     /// Where a message of the chat stands: the channel's timeline, or each member's own.
@@ -365,10 +367,10 @@ impl World {
 
     fn push_to(&self, chat_id: i64, account: Option<AccountNo>, push: &Arc<Push>) {
         match account {
-            Some(account) => self.accounts[account].push(push),
+            Some(account) => self.push(account, push),
             None => {
-                for outbox in self.outboxes(chat_id) {
-                    outbox.push(push);
+                for member in self.chats.get(&chat_id).into_iter().flat_map(|chat| &chat.members) {
+                    self.push(*member, push);
                 }
             }
         }
@@ -406,13 +408,5 @@ impl World {
             chat: Arc::clone(&chat.peer),
             members: chat.members.clone(),
         })
-    }
-}
-
-impl super::Account {
-    fn push(&self, push: &Arc<Push>) {
-        for outbox in &self.outboxes {
-            outbox.push(push);
-        }
     }
 }

@@ -3,10 +3,11 @@
 //! `pts` counts events; the log keeps the last ones, so that a client which was away gets
 //! exactly what it missed, or learns that it was away too long.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::message::Content;
+use crate::ranges::Ranges;
 
 /// A message in a timeline.
 #[derive(Clone, Debug)]
@@ -50,10 +51,13 @@ pub(crate) enum Missed<'t> {
 pub(crate) struct Timeline {
     messages: BTreeMap<i32, Entry>,
     log: VecDeque<Logged>,
+    /// The numbers given in each chat, and those of deleted messages.
+    numbers: HashMap<i64, (Ranges, Ranges)>,
     next_id: i32,
     pts: i32,
     limit: usize,
     last_date: i32,
+    floor: i32,
 }
 
 impl Timeline {
@@ -63,10 +67,12 @@ impl Timeline {
         Self {
             messages: BTreeMap::new(),
             log: VecDeque::new(),
+            numbers: HashMap::new(),
             next_id: first_id,
             pts,
             limit: limit.max(1),
             last_date: 0,
+            floor: first_id,
         }
     }
 
@@ -83,27 +89,43 @@ impl Timeline {
         self.next_id
     }
 
+    /// A message, whether it is shown or not.
     pub(crate) fn get(&self, id: i32) -> Option<&Entry> {
         self.messages.get(&id)
     }
 
-    /// All messages, oldest first.
+    /// A message as clients may see it.
+    pub(crate) fn shown(&self, id: i32) -> Option<&Entry> {
+        self.get(id).filter(|entry| entry.content.is_shown())
+    }
+
+    /// All messages that are shown, oldest first.
     pub(crate) fn messages(&self) -> impl DoubleEndedIterator<Item = (i32, &Entry)> {
-        self.messages.iter().map(|(id, entry)| (*id, entry))
+        shown(self.messages.iter())
+    }
+
+    /// The numbers given in a chat, and those of the messages that were deleted.
+    pub(crate) fn numbers(&self, chat: i64) -> (Ranges, Ranges) {
+        self.numbers.get(&chat).cloned().unwrap_or_default()
+    }
+
+    /// Older messages had to make room, if they were not deleted.
+    pub(crate) fn floor(&self) -> i32 {
+        self.floor
     }
 
     pub(crate) fn len(&self) -> usize {
         self.messages.len()
     }
 
-    /// Messages older than `id`, newest first.
+    /// Messages older than `id` that are shown, newest first.
     pub(crate) fn before(&self, id: i32) -> impl Iterator<Item = (i32, &Entry)> {
-        self.messages.range(..id).rev().map(|(id, e)| (*id, e))
+        shown(self.messages.range(..id)).rev()
     }
 
-    /// Message `id` and newer ones, oldest first.
+    /// Message `id` and newer ones, if they are shown, oldest first.
     pub(crate) fn from(&self, id: i32) -> impl Iterator<Item = (i32, &Entry)> {
-        self.messages.range(id..).map(|(id, e)| (*id, e))
+        shown(self.messages.range(id..))
     }
 
     /// Appends a message; gives its number, the pts reached, and the message that had to make
@@ -111,9 +133,13 @@ impl Timeline {
     pub(crate) fn push(&mut self, entry: Entry, now: i32) -> (i32, i32, Option<Entry>) {
         let id = self.next_id;
         self.next_id += 1;
+        self.numbers.entry(entry.chat).or_default().0.insert(id);
         self.messages.insert(id, entry);
         let dropped = if self.messages.len() > self.limit {
-            self.messages.pop_first().map(|(_, entry)| entry)
+            self.messages.pop_first().map(|(id, entry)| {
+                self.floor = id + 1;
+                entry
+            })
         } else {
             None
         };
@@ -135,6 +161,9 @@ impl Timeline {
             .collect();
         if gone.is_empty() {
             return None;
+        }
+        for (id, entry) in &gone {
+            self.numbers.entry(entry.chat).or_default().1.insert(*id);
         }
         let ids: Vec<_> = gone.iter().map(|(id, _)| *id).collect();
         let count = ids.len() as i32;
@@ -175,6 +204,14 @@ impl Timeline {
     }
 }
 
+fn shown<'t>(
+    messages: impl DoubleEndedIterator<Item = (&'t i32, &'t Entry)>,
+) -> impl DoubleEndedIterator<Item = (i32, &'t Entry)> {
+    messages
+        .filter(|(_, entry)| entry.content.is_shown())
+        .map(|(id, entry)| (*id, entry))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -197,6 +234,7 @@ mod tests {
                 signature: None,
                 service: None,
                 addresses: vec![],
+                mark: None,
             }),
         }
     }

@@ -35,6 +35,11 @@ impl Control {
             .unwrap();
         (response.status().as_u16(), response.json().await.unwrap())
     }
+
+    pub async fn delete(&self, path: &str) -> (u16, Value) {
+        let response = self.http.delete(format!("{}{path}", self.base)).send().await.unwrap();
+        (response.status().as_u16(), response.json().await.unwrap())
+    }
 }
 
 fn spec() -> Spec {

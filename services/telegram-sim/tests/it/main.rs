@@ -2,6 +2,7 @@
 
 mod binary;
 mod client;
+mod faults;
 mod gap;
 mod hostile;
 mod live;
