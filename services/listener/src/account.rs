@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tgmesh_detect::Detector;
+use tgmesh_detect::rules::Scratch;
 use tgmesh_lifecycle::Process;
 use tgmesh_stream::publish::Publisher;
 use tokio::time::{Instant, sleep, timeout};
@@ -15,10 +16,12 @@ use crate::checkpoint;
 use crate::connection::Connection;
 use crate::edits::Edits;
 use crate::event::Origin;
+use crate::matches::Matches;
 use crate::peers::Peers;
 use crate::pump::{Context, End, Pump};
 use crate::queue::{self, Budget};
 use crate::roster::Roster;
+use crate::rules;
 use crate::session::{Keeper, KeeperError, Keyring, Saved, Store};
 use crate::stats::Stats;
 use crate::watch::{Wanted, Watch};
@@ -52,6 +55,10 @@ pub struct Shared {
     pub detector: Arc<Detector>,
     /// What messages held before.
     pub edits: Arc<Mutex<Edits>>,
+    /// What was told of messages besides addresses.
+    pub matches: Arc<Mutex<Matches>>,
+    /// The watch rules.
+    pub rules: rules::Current,
     /// The way to the stream.
     pub publisher: Publisher,
     /// Bytes in all queues.
@@ -85,6 +92,9 @@ pub async fn run(shared: Shared, name: Arc<str>, account_no: u32) {
         account_no,
         detector: Arc::clone(&shared.detector),
         edits: Arc::clone(&shared.edits),
+        matches: Arc::clone(&shared.matches),
+        rules: shared.rules.clone(),
+        scratch: Scratch::default(),
         peers: Arc::clone(&peers),
         publisher: shared.publisher.clone(),
         checkpoint,

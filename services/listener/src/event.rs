@@ -94,7 +94,14 @@ impl Subject {
 
 /// Makes an event.
 #[must_use]
-pub fn detection(origin: &Origin, subject: Subject, event: EventKind, find: Finding, times: Times) -> Detection {
+pub fn detection(
+    origin: &Origin,
+    subject: Subject,
+    event: EventKind,
+    find: Finding,
+    rules: Vec<String>,
+    times: Times,
+) -> Detection {
     let id = IdParts {
         chat_id: subject.chat.id,
         chat_kind: subject.chat.kind,
@@ -125,18 +132,24 @@ pub fn detection(origin: &Origin, subject: Subject, event: EventKind, find: Find
         chat: subject.chat,
         message: subject.message,
         sender: subject.sender,
-        rules: Vec::new(),
-        listener: Listener {
-            instance: origin.instance.to_string(),
-            account: origin.account.to_string(),
-            shard: 0,
-            // No leases are held yet.
-            lease_epoch: 0,
-            backfill: subject.backfill,
-            detector: tgmesh_detect::VERSION.to_owned(),
-            layer: grammers_tl_types::LAYER,
-        },
+        rules,
+        listener: listener(origin, subject.backfill),
         times,
+    }
+}
+
+/// What every event says of the process that found it.
+#[must_use]
+pub fn listener(origin: &Origin, backfill: bool) -> Listener {
+    Listener {
+        instance: origin.instance.to_string(),
+        account: origin.account.to_string(),
+        shard: 0,
+        // No leases are held yet.
+        lease_epoch: 0,
+        backfill,
+        detector: tgmesh_detect::VERSION.to_owned(),
+        layer: grammers_tl_types::LAYER,
     }
 }
 

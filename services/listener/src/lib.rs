@@ -13,12 +13,14 @@ mod connection;
 mod edits;
 mod event;
 mod finding;
+mod matches;
 mod memory;
 mod message;
 mod peers;
 mod pump;
 mod queue;
 mod roster;
+mod rules;
 mod session;
 pub mod settings;
 mod stats;
@@ -65,15 +67,18 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
         topology::wait(&mesh).await;
         let store = open_store(&config, &mesh).await?;
         let edits = memory::rebuild(&mesh, config.edit_window, &config.accounts).await;
-        anyhow::Ok((store, edits))
+        let matches = matches::rebuild(&mesh, config.edit_window, &config.accounts).await;
+        anyhow::Ok((store, edits, matches))
     };
-    let (store, edits) = tokio::select! {
+    let (store, edits, matches) = tokio::select! {
         () = soft.cancelled() => return Ok(()),
         ready = ready => ready?,
     };
     process
         .tasks
         .spawn("nats health", watch_link(mesh.clone(), nats, soft.clone()));
+    let (rules, keeping) = rules::keep(config.rules, stats.clone(), soft.clone());
+    process.tasks.spawn("watch rules", keeping);
     let reporter = {
         let metrics = process.metrics.clone();
         reports::spawn_reporter(&mesh, "listener", &process.instance, move || metrics.snapshot())
@@ -87,6 +92,8 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
         keyring: config.sessions.keyring,
         detector: Arc::new(Detector::new()),
         edits: Arc::new(Mutex::new(edits)),
+        matches: Arc::new(Mutex::new(matches)),
+        rules,
         publisher: Publisher::new(
             &mesh,
             Limits {
@@ -164,6 +171,8 @@ async fn read_gauges(shared: Shared) {
         stats.queue_bytes.set(shared.budget.used() as f64);
         let remembered = shared.edits.lock().unwrap_or_else(PoisonError::into_inner).len();
         stats.remembered.set(remembered as f64);
+        let remembered = shared.matches.lock().unwrap_or_else(PoisonError::into_inner).len();
+        stats.remembered_matches.set(remembered as f64);
         let now = shared.publisher.counts().retries;
         stats.publish_retries.add(now.saturating_sub(retries));
         retries = now;

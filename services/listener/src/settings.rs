@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use tgmesh_lifecycle::settings::{self, CommonArgs, Faults, Settings};
 use tgmesh_stream::{NatsArgs, NatsConfig};
 
+use crate::rules::RuleFile;
 use crate::session::{Keyring, Place, is_account_name};
 use crate::watch::Wanted;
 
@@ -74,6 +75,10 @@ struct TelegramArgs {
     /// Chats to watch, comma separated: ids as the Bot API shows them, @names, or * for all
     #[arg(long, env = "MONITORED_CHATS", value_name = "CHATS", default_value = "*")]
     monitored_chats: String,
+    /// TOML file of watch rules: words and expressions to mark detections with, or to be told of; read again when
+    /// it changes
+    #[arg(long, env = "WATCH_RULES", value_name = "FILE")]
+    watch_rules: Option<String>,
     /// How long finds are remembered, to tell what an edit or a deletion took away
     #[arg(long, env = "EDIT_WINDOW", value_name = "DURATION", default_value = "48h")]
     edit_window: String,
@@ -92,6 +97,8 @@ pub struct Config {
     pub sessions: Sessions,
     /// Which chats are watched.
     pub wanted: Wanted,
+    /// The watch rules.
+    pub rules: Option<RuleFile>,
     /// How long finds are remembered.
     pub edit_window: Duration,
     /// NATS.
@@ -132,6 +139,7 @@ impl Settings for Args {
         let dc = faults.optional("TELEGRAM_DC", telegram.telegram_dc.as_deref(), host_and_port);
         let sessions = self.sessions(faults);
         let wanted = faults.value("MONITORED_CHATS", &self.telegram.monitored_chats, Wanted::parse);
+        let rules = self.rules(faults);
         let edit_window = faults.value("EDIT_WINDOW", &self.telegram.edit_window, settings::positive_duration);
         let nats = faults.absorb(self.nats.read());
         let ((), api_id) = (api_hash?, api_id?);
@@ -141,6 +149,7 @@ impl Settings for Args {
             dc: dc?,
             sessions: sessions?,
             wanted: wanted?,
+            rules: rules?,
             edit_window: edit_window?,
             nats: nats?,
         })
@@ -153,6 +162,22 @@ impl Args {
         let sessions = self.sessions(faults);
         let nats = faults.absorb(self.nats.read());
         Some((sessions?, nats?))
+    }
+
+    /// The outer `None` is a fault; each fault of the file is told.
+    fn rules(&self, faults: &mut Faults) -> Option<Option<RuleFile>> {
+        let path = faults.optional("WATCH_RULES", self.telegram.watch_rules.as_deref(), settings::path)?;
+        let Some(path) = path else { return Some(None) };
+        let name = path.display().to_string();
+        match RuleFile::open(path) {
+            Ok(file) => Some(Some(file)),
+            Err(problems) => {
+                for problem in problems {
+                    faults.add("WATCH_RULES", format!("{name}: {problem}"));
+                }
+                None
+            }
+        }
     }
 
     fn sessions(&self, faults: &mut Faults) -> Option<Sessions> {

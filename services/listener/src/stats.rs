@@ -2,6 +2,7 @@
 
 use tgmesh_lifecycle::metrics::{Counter, Gauge, Histogram, Metrics};
 use tgmesh_proto::detection::Family;
+use tgmesh_proto::matched::MatchKind;
 
 /// All of them. Clones share.
 #[derive(Debug, Clone)]
@@ -20,6 +21,8 @@ pub struct Stats {
     pub forgotten: Counter,
     /// Events by family, in the order of [`Family::ALL`].
     detections: [Counter; Family::ALL.len()],
+    /// Matches by event, in the order of [`MatchKind::ALL`].
+    matches: [Counter; MatchKind::ALL.len()],
     /// Events that the stream confirmed.
     pub published: Counter,
     /// Confirmed events that the stream had already.
@@ -57,6 +60,14 @@ pub struct Stats {
     pub chats_behind: Gauge,
     /// Messages whose finds are remembered.
     pub remembered: Gauge,
+    /// Messages whose matches are remembered.
+    pub remembered_matches: Gauge,
+    /// Watch rules in force.
+    pub watch_rules: Gauge,
+    /// Times that changed watch rules were taken over.
+    pub rule_reloads: Counter,
+    /// Times that changed watch rules could not be used.
+    pub rule_reload_failures: Counter,
 }
 
 impl Stats {
@@ -66,6 +77,10 @@ impl Stats {
         let detections = Family::ALL.map(|family| {
             let labels = [("family", family.as_str())];
             metrics.counter_with("detections_total", "Events by address family", &labels)
+        });
+        let matches = MatchKind::ALL.map(|kind| {
+            let labels = [("event", kind.as_str())];
+            metrics.counter_with("matches_total", "Events without an address, by kind", &labels)
         });
         let counter = |name, help| metrics.counter(name, help);
         Self {
@@ -82,6 +97,7 @@ impl Stats {
             ),
             forgotten: counter("forgotten_total", "Edits of messages whose finds are forgotten"),
             detections,
+            matches,
             published: counter("published_total", "Events that the stream confirmed"),
             duplicates: counter(
                 "publish_duplicates_total",
@@ -124,7 +140,21 @@ impl Stats {
             queue_bytes: metrics.gauge("queue_bytes", "Bytes between the socket and the detector"),
             chats_behind: metrics.gauge("chats_behind", "Chats whose difference is outstanding"),
             remembered: metrics.gauge("remembered_messages", "Messages whose finds are remembered"),
+            remembered_matches: metrics.gauge("remembered_matches", "Messages whose matches are remembered"),
+            watch_rules: metrics.gauge("watch_rules", "Watch rules in force"),
+            rule_reloads: counter("rule_reloads_total", "Times that changed watch rules were taken over"),
+            rule_reload_failures: counter(
+                "rule_reload_failures_total",
+                "Times that changed watch rules could not be used",
+            ),
         }
+    }
+
+    /// The counter of a kind of matches.
+    #[must_use]
+    pub fn matches(&self, kind: MatchKind) -> &Counter {
+        // `ALL` is in the order of the variants.
+        &self.matches[kind as usize]
     }
 
     /// The counter of a family's events.

@@ -1,8 +1,11 @@
 //! From a received message to events under way: detect, compare with what is known, publish.
 
+mod matching;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use tgmesh_detect::rules::Scratch;
 use tgmesh_detect::{Detector, Findings, Input};
 use tgmesh_lifecycle::clock;
 use tgmesh_lifecycle::trace::{self, TraceParent};
@@ -16,8 +19,10 @@ use crate::checkpoint::{Checkpoint, UnderWay};
 use crate::edits::{self, Edits, Key, State};
 use crate::event::{self, Origin, Subject};
 use crate::finding::Finding;
+use crate::matches::{Candidates, Matches};
 use crate::peers::Peers;
 use crate::queue::{Change, Entry, Receiver, Seen, Source};
+use crate::rules;
 use crate::stats::Stats;
 
 /// The fewest bytes of a name that can hold an address.
@@ -36,6 +41,12 @@ pub struct Worker {
     pub detector: Arc<Detector>,
     /// What messages held before.
     pub edits: Arc<Mutex<Edits>>,
+    /// What was told of messages besides addresses.
+    pub matches: Arc<Mutex<Matches>>,
+    /// The watch rules.
+    pub rules: rules::Current,
+    /// Room for matching them.
+    pub scratch: Scratch,
     /// Names of chats and people.
     pub peers: Arc<Peers>,
     /// The way to the stream.
@@ -109,16 +120,31 @@ impl Worker {
         detect.record("finds", found.finds.len());
         drop(detect);
         let detected_us = clock::now_us();
-        let changes = self.compare(&seen, found.finds.drain(..).map(Finding::from).collect(), received_us);
-        if changes.is_empty() {
+        let matched = self.rules_of(&seen.record);
+        let mut candidates = Candidates {
+            rules: (matched.publish && found.finds.is_empty()).then(|| matched.names.clone()),
+            ..Candidates::default()
+        };
+        candidates.take(found.unresolved.drain(..));
+        let finds = found.finds.drain(..).map(Finding::from).collect();
+        let Some(changes) = self.compare(&seen, finds, received_us) else {
+            return;
+        };
+        let told = self.tell(&seen, &candidates, received_us);
+        if changes.is_empty() && told.is_empty() {
             return;
         }
-        let took = u64::try_from(detected_us - received_us).unwrap_or(0);
-        self.stats.received_to_detected.observe_us(took);
         let sender = seen.record.sender.map(|id| self.peers.sender(id));
         let subject = Subject::of(&seen.record, sender, seen.source == Source::History, &self.peers);
-        self.publish(subject, changes, (received_us, detected_us), &context, events)
+        let times = (received_us, detected_us);
+        self.publish_matches(&subject, told, &matched.names, times, &context, events)
             .await;
+        if !changes.is_empty() {
+            let took = u64::try_from(detected_us - received_us).unwrap_or(0);
+            self.stats.received_to_detected.observe_us(took);
+            self.publish(subject, changes, matched.names, times, &context, events)
+                .await;
+        }
         drop(receive);
     }
 
@@ -153,7 +179,26 @@ impl Worker {
         self.detector.find(&input, found);
     }
 
-    fn compare(&self, seen: &Seen, finds: Vec<Finding>, received_us: i64) -> Vec<(EventKind, Finding)> {
+    /// What changed against the state that is known; nothing when this one is not newer.
+    fn compare(&self, seen: &Seen, finds: Vec<Finding>, received_us: i64) -> Option<Vec<(EventKind, Finding)>> {
+        let record = &seen.record;
+        let (key, state) = self.state(seen);
+        let sender = || record.sender.map(|id| self.peers.sender(id));
+        let change = self.edits().message(key, state, finds, received_us / 1_000_000, sender);
+        match change {
+            edits::Change::Finds(changes) => Some(changes),
+            edits::Change::Stale => {
+                self.stats.stale.inc();
+                None
+            }
+            edits::Change::Forgotten => {
+                self.stats.forgotten.inc();
+                None
+            }
+        }
+    }
+
+    fn state(&self, seen: &Seen) -> (Key, State) {
         let record = &seen.record;
         // The chat itself knows its kind best; it decides whose numbering the id belongs to, as
         // the message does.
@@ -167,19 +212,7 @@ impl Worker {
             is_edit: seen.is_edit,
             edit_hidden: record.edit_hidden,
         };
-        let sender = || record.sender.map(|id| self.peers.sender(id));
-        let change = self.edits().message(key, state, finds, received_us / 1_000_000, sender);
-        match change {
-            edits::Change::Finds(changes) => changes,
-            edits::Change::Stale => {
-                self.stats.stale.inc();
-                Vec::new()
-            }
-            edits::Change::Forgotten => {
-                self.stats.forgotten.inc();
-                Vec::new()
-            }
-        }
+        (key, state)
     }
 
     async fn deletion(&mut self, chat_id: Option<i64>, id: i32, received_us: i64, events: &mut Vec<UnderWay>) {
@@ -188,9 +221,12 @@ impl Worker {
             Some(chat_id) => Key::of_channel(chat_id, i64::from(id)),
             None => Key::of_account(self.account_no, i64::from(id)),
         };
+        let was_told = self.untell(key, received_us);
         let gone = self.edits().delete(key, received_us / 1_000_000);
         let Some((known, finds)) = gone else {
-            self.stats.unknown_deletions.inc();
+            if !was_told {
+                self.stats.unknown_deletions.inc();
+            }
             return;
         };
         let (receive, context) = trace::root(|| {
@@ -204,7 +240,8 @@ impl Worker {
         });
         let subject = Subject::gone(&known, i64::from(id), &self.peers);
         let changes = finds.into_iter().map(|find| (EventKind::Retracted, find)).collect();
-        self.publish(subject, changes, (received_us, clock::now_us()), &context, events)
+        let times = (received_us, clock::now_us());
+        self.publish(subject, changes, Vec::new(), times, &context, events)
             .await;
         drop(receive);
     }
@@ -213,6 +250,7 @@ impl Worker {
         &mut self,
         subject: Subject,
         changes: Vec<(EventKind, Finding)>,
+        rules: Vec<String>,
         (received_us, detected_us): (i64, i64),
         context: &TraceParent,
         events: &mut Vec<UnderWay>,
@@ -232,7 +270,7 @@ impl Worker {
                 detected_us,
                 published_us: clock::now_us(),
             };
-            let event = event::detection(&self.origin, of, kind, find, times);
+            let event = event::detection(&self.origin, of, kind, find, rules.clone(), times);
             self.stats.detections(event.family).inc();
             let (span, context) = trace::child(context, || publish_span(&event));
             let payload = match codec::encode(&event) {

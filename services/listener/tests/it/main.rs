@@ -5,5 +5,6 @@ mod commands;
 mod edits;
 mod events;
 mod faults;
+mod rules;
 mod speed;
 mod world;
