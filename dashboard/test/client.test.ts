@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs'
+
 import { describe, expect, test } from 'vitest'
 
 import { Client, type Connection, type Options } from '../src/wire/client'
-import type { Resume } from '../src/wire/schema'
+import type { Match, Resume } from '../src/wire/schema'
 import type { Delivery, Loss } from '../src/wire/subscription'
 import { Gateway, World } from './world'
 
@@ -56,6 +58,27 @@ describe('a connection', () => {
     expect(client.connection).toMatchObject({ phase: 'live', subject: 'alice' })
     expect(phases).toEqual(['connecting', 'live'])
     expect(seqs()).toEqual([1])
+  })
+
+  test('hands matches on, which are no place to resume from', () => {
+    const world = new World()
+    const gateway = new Gateway(world)
+    const { client, seqs } = start(world, gateway)
+    const matches: number[] = []
+    const wanting = client.subscribe(
+      { matches: true },
+      { delivery: () => {}, match: ({ seq, match }) => matches.push(seq, match.message.id) },
+    )
+    world.advance(10)
+    gateway.publish()
+    world.advance(10)
+    const data = JSON.parse(readFileSync(new URL('../../proto/vectors/match_link.json', import.meta.url), 'utf8')) as Match
+    // To one that did not ask, too: it has nobody to hand it to.
+    for (const id of [wanting.id, 's1']) onlyLink(gateway).reply({ type: 'match', id, seq: 900, data })
+    world.advance(10)
+    expect(matches).toEqual([900, data.message.id])
+    expect(seqs()).toEqual([1])
+    expect(wanting.resume).toEqual({ epoch: 'e1', after: 1 })
   })
 
   test.each([4400, 4401, 4403, 4413, 4999])('never comes back by itself after %i', (code) => {
