@@ -85,6 +85,8 @@ struct Score {
     /// Right finds whose chain, role, method or coin type was labelled: how many agree.
     labels: BTreeMap<&'static str, Bin>,
     bins: [Bin; BINS.len()],
+    /// Whether a find was none, as one that stands nowhere.
+    unsound: bool,
     /// The first wrong case of each kind, and how many there are.
     wrong: BTreeMap<String, (usize, String)>,
 }
@@ -190,7 +192,9 @@ impl Score {
         };
         let mut complaints = Vec::new();
         for find in &found.finds {
-            complaints.extend(unsound(case["text"].as_str().unwrap(), find));
+            let unsound = unsound(case["text"].as_str().unwrap(), find);
+            self.unsound |= unsound.is_some();
+            complaints.extend(unsound);
             let key = key(find.family.as_str(), &find.address);
             if !seen.insert(key.clone()) || (allowed.contains_key(&key) && !expected.contains_key(&key)) {
                 continue;
@@ -326,6 +330,14 @@ impl Score {
     }
 }
 
+/// What the detector reaches on both parts, a little below the figures of the last change. Whoever
+/// makes it better raises them; nobody lowers them. The aim is 0.995 in total, 0.97 of the disguised
+/// and nothing found where there is nothing.
+const TOTAL: f64 = 0.98;
+const DISGUISED: f64 = 0.95;
+const UNDISGUISED: f64 = 0.995;
+const INVENTED: usize = 10;
+
 #[test]
 fn labelled_messages_are_read_right() {
     let (open, held) = (Score::of(OPEN), Score::of(HELD));
@@ -335,6 +347,18 @@ fn labelled_messages_are_read_right() {
         open.details(),
         held.summary("held.jsonl")
     );
+    for (name, score) in [("open", &open), ("held", &held)] {
+        let class = |class: &str| score.classes[class];
+        assert!(score.total.f1() >= TOTAL, "{name}: {}", score.summary(name));
+        assert!(class("obfuscated").f1() >= DISGUISED, "{name}: {}", score.summary(name));
+        for plain in ["plain", "link", "multi"] {
+            assert!(class(plain).f1() >= UNDISGUISED, "{name}: {}", score.summary(name));
+        }
+        let invented = class("near_miss").invented + class("negative").invented;
+        assert!(invented <= INVENTED, "{name}: {}", score.summary(name));
+        assert!(!score.unsound, "{name}: a find is unsound");
+        assert!(score.total.cases > 3500, "{name}: cases are gone");
+    }
 }
 
 fn python() -> PathBuf {
