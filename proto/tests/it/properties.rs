@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use tgmesh_proto::codec::{self, DecodeError, MAX_PAYLOAD_BYTES, MAX_TEXT_CHARS};
+use tgmesh_proto::detection::Message;
 use tgmesh_proto::frame::{ClientFrame, ServerFrame};
 use tgmesh_proto::matched::Match;
 
@@ -47,19 +48,47 @@ fn a_match_is_read_back_and_its_bounds_hold() {
         assert!(matches!(detection, Err(DecodeError::Malformed(_))), "{detection:?}");
     }
     assert!(codec::decode_match(&codec::encode(&samples::full()).expect("fits")).is_err());
-    let broken: [(&str, fn(&mut Match)); 6] = [
-        ("message.text", |event| {
-            event.message.text = "x".repeat(MAX_TEXT_CHARS + 1)
-        }),
-        ("rules", |event| event.rules = vec![String::new(); 65]),
-        ("rules", |event| event.rules = vec!["x".repeat(1025)]),
-        ("link", |event| event.link = Some("x".repeat(2049))),
-        ("raw", |event| event.raw = Some("x".repeat(1025))),
-        ("chat.title", |event| event.chat.title = "x".repeat(1025)),
+    let broken = [
+        (
+            "message.text",
+            Match {
+                message: Message {
+                    text: "x".repeat(MAX_TEXT_CHARS + 1),
+                    ..samples::link_match().message
+                },
+                ..samples::link_match()
+            },
+        ),
+        (
+            "rules",
+            Match {
+                rules: vec![String::new(); 65],
+                ..samples::link_match()
+            },
+        ),
+        (
+            "rules",
+            Match {
+                rules: vec!["x".repeat(1025)],
+                ..samples::link_match()
+            },
+        ),
+        (
+            "link",
+            Match {
+                link: Some("x".repeat(2049)),
+                ..samples::link_match()
+            },
+        ),
+        (
+            "raw",
+            Match {
+                raw: Some("x".repeat(1025)),
+                ..samples::link_match()
+            },
+        ),
     ];
-    for (name, breaks) in broken {
-        let mut event = samples::link_match();
-        breaks(&mut event);
+    for (name, event) in broken {
         let error = read(&event).expect_err("out of bounds");
         assert!(
             matches!(error, DecodeError::OutOfBounds { field, .. } if field == name),
