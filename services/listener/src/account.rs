@@ -22,6 +22,7 @@ use crate::pump::{Context, End, Pump};
 use crate::queue::{self, Budget};
 use crate::roster::Roster;
 use crate::rules;
+use crate::seen;
 use crate::session::{Keeper, KeeperError, Keyring, Saved, Store};
 use crate::stats::Stats;
 use crate::watch::{Wanted, Watch};
@@ -59,6 +60,8 @@ pub struct Shared {
     pub matches: Arc<Mutex<Matches>>,
     /// The watch rules.
     pub rules: rules::Current,
+    /// Where addresses were seen before.
+    pub seen: Arc<seen::Memory>,
     /// The way to the stream.
     pub publisher: Publisher,
     /// Bytes in all queues.
@@ -95,6 +98,7 @@ pub async fn run(shared: Shared, name: Arc<str>, account_no: u32) {
         matches: Arc::clone(&shared.matches),
         rules: shared.rules.clone(),
         scratch: Scratch::default(),
+        seen: Arc::clone(&shared.seen),
         peers: Arc::clone(&peers),
         publisher: shared.publisher.clone(),
         checkpoint,

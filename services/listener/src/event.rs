@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use tgmesh_proto::SCHEMA_VERSION;
 use tgmesh_proto::codec::{self, MAX_TEXT_CHARS};
 use tgmesh_proto::detection::{Chat, Detection, EventKind, Forward, Listener, Message, Sender, Times};
 use tgmesh_proto::id::{self, IdParts};
-use tgmesh_proto::{SCHEMA_VERSION, detection};
 
 use crate::edits::Known;
 use crate::finding::Finding;
@@ -92,7 +92,7 @@ impl Subject {
     }
 }
 
-/// Makes an event.
+/// Makes an event; what was seen before is for the memory to tell.
 #[must_use]
 pub fn detection(
     origin: &Origin,
@@ -127,8 +127,7 @@ pub fn detection(
         evidence: find.evidence,
         confidence: find.confidence,
         raw: find.raw,
-        // The mesh's memory of addresses is not built yet.
-        seen_before: None::<detection::SeenBefore>,
+        seen_before: None,
         chat: subject.chat,
         message: subject.message,
         sender: subject.sender,

@@ -21,6 +21,7 @@ mod pump;
 mod queue;
 mod roster;
 mod rules;
+mod seen;
 mod session;
 pub mod settings;
 mod stats;
@@ -32,7 +33,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tgmesh_detect::Detector;
-use tgmesh_lifecycle::Process;
+use tgmesh_lifecycle::{Process, clock};
 use tgmesh_stream::publish::{Limits, Publisher};
 use tgmesh_stream::{Link, Mesh, stats as reports, topology};
 
@@ -66,17 +67,22 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
     let ready = async {
         topology::wait(&mesh).await;
         let store = open_store(&config, &mesh).await?;
-        let edits = memory::rebuild(&mesh, config.edit_window, &config.accounts).await;
+        let seen = Arc::new(seen::Memory::new(config.seen_window, stats.crowded_out.clone()));
+        let (edits, read) = memory::rebuild(&mesh, config.edit_window, &config.accounts, &seen).await;
         let matches = matches::rebuild(&mesh, config.edit_window, &config.accounts).await;
-        anyhow::Ok((store, edits, matches))
+        anyhow::Ok((store, edits, matches, seen, read))
     };
-    let (store, edits, matches) = tokio::select! {
+    let (store, edits, matches, seen, read) = tokio::select! {
         () = soft.cancelled() => return Ok(()),
         ready = ready => ready?,
     };
     process
         .tasks
         .spawn("nats health", watch_link(mesh.clone(), nats, soft.clone()));
+    process.tasks.spawn(
+        "seen",
+        seen::follow(Arc::clone(&seen), mesh.clone(), read, soft.clone()),
+    );
     let (rules, keeping) = rules::keep(config.rules, stats.clone(), soft.clone());
     process.tasks.spawn("watch rules", keeping);
     let reporter = {
@@ -94,6 +100,7 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
         edits: Arc::new(Mutex::new(edits)),
         matches: Arc::new(Mutex::new(matches)),
         rules,
+        seen,
         publisher: Publisher::new(
             &mesh,
             Limits {
@@ -173,6 +180,10 @@ async fn read_gauges(shared: Shared) {
         stats.remembered.set(remembered as f64);
         let remembered = shared.matches.lock().unwrap_or_else(PoisonError::into_inner).len();
         stats.remembered_matches.set(remembered as f64);
+        shared.seen.forget(clock::now_us() / 1_000_000);
+        let (addresses, sightings) = shared.seen.len();
+        stats.seen_addresses.set(addresses as f64);
+        stats.seen_sightings.set(sightings as f64);
         let now = shared.publisher.counts().retries;
         stats.publish_retries.add(now.saturating_sub(retries));
         retries = now;

@@ -1,32 +1,44 @@
-//! The memory of finds at a start: read from the stream.
+//! What was found before, at a start: the memories of edits and of addresses, read from the stream
+//! in one pass.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tgmesh_lifecycle::clock;
 use tgmesh_proto::{codec, subject};
-use tgmesh_stream::{Mesh, StreamError, stream_state, window};
+use tgmesh_stream::{Delivery, Mesh, StreamError, stream_state, window};
 
 use crate::edits::{Edits, Key, MAX_MESSAGES};
+use crate::seen::{MAX_SIGHTINGS, Memory};
 
-/// Most events that are read: as many as there are messages to remember, and some more for those
-/// with several finds.
-const MAX_EVENTS: u64 = 2 * MAX_MESSAGES as u64;
+/// Most events that are read for the edits: as many as there are messages to remember, and some
+/// more for those with several finds.
+const MAX_EDITS: u64 = 2 * MAX_MESSAGES as u64;
+/// Most events that are read for the addresses: as many as fit.
+const MAX_SEEN: u64 = MAX_SIGHTINGS as u64;
 
-/// Reads the last events of the stream. What cannot be read is left out: then an edit may tell a
-/// find once more, which is better than not listening.
-pub async fn rebuild(mesh: &Mesh, memory: Duration, accounts: &[Arc<str>]) -> Edits {
-    let began = std::time::Instant::now();
-    let mut edits = Edits::new(memory);
+/// Reads the last events of the stream. Returns the sequence up to which they were read, after
+/// which the stream is to be followed. What cannot be read is left out: then an edit may tell a
+/// find once more, and an address may seem new, which is better than not listening.
+pub async fn rebuild(mesh: &Mesh, edit_window: Duration, accounts: &[Arc<str>], seen: &Memory) -> (Edits, u64) {
+    let began = Instant::now();
+    let mut pass = Pass {
+        edits: Edits::new(edit_window),
+        edit_window,
+        numbers: accounts.iter().map(AsRef::as_ref).zip(0..).collect(),
+        seen,
+        events: 0,
+    };
     let mut pause = Duration::from_millis(200);
-    let events = loop {
-        match read(mesh, &mut edits, memory, accounts).await {
-            Ok(events) => break events,
+    let last = loop {
+        match pass.read(mesh).await {
+            Ok(last) => break last,
             Err(error) if error.is_transient() => {
                 tracing::warn!(%error, retry_ms = pause.as_millis() as u64, "couldn't read the stream, trying again");
-                // What was read in part is read again from the start.
-                edits = Edits::new(memory);
+                // What was read in part is read again from the start; the memory of addresses does
+                // not mind.
+                pass.edits = Edits::new(edit_window);
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_secs(30));
             }
@@ -36,40 +48,68 @@ pub async fn rebuild(mesh: &Mesh, memory: Duration, accounts: &[Arc<str>]) -> Ed
             }
         }
     };
-    let took_ms = began.elapsed().as_millis() as u64;
-    tracing::info!(events, messages = edits.len(), took_ms, "read what was found before");
-    edits
+    let (addresses, sightings) = seen.len();
+    tracing::info!(
+        events = pass.events,
+        messages = pass.edits.len(),
+        addresses,
+        sightings,
+        took_ms = began.elapsed().as_millis() as u64,
+        "read what was found before"
+    );
+    (pass.edits, last)
 }
 
-async fn read(mesh: &Mesh, edits: &mut Edits, memory: Duration, accounts: &[Arc<str>]) -> Result<u64, StreamError> {
-    let numbers: HashMap<&str, u32> = accounts.iter().map(AsRef::as_ref).zip(0..).collect();
-    let state = stream_state(mesh, subject::DETECTIONS).await?;
-    if state.messages == 0 {
-        return Ok(0);
-    }
-    let from = state.last_seq.saturating_sub(MAX_EVENTS).max(state.first_seq).max(1);
-    let oldest_us = u64::try_from(clock::now_us())
-        .unwrap_or(0)
-        .saturating_sub(memory.as_micros() as u64);
-    let mut window = window::read(mesh, subject::DETECTIONS, from, Some(state.last_seq), &[]).await?;
-    let mut events = 0;
-    while let Some(delivery) = window.next().await? {
-        if delivery.published_us < oldest_us {
-            continue;
+struct Pass<'a> {
+    edits: Edits,
+    edit_window: Duration,
+    numbers: HashMap<&'a str, u32>,
+    seen: &'a Memory,
+    events: u64,
+}
+
+impl Pass<'_> {
+    async fn read(&mut self, mesh: &Mesh) -> Result<u64, StreamError> {
+        self.events = 0;
+        let state = stream_state(mesh, subject::DETECTIONS).await?;
+        if state.messages == 0 {
+            return Ok(state.last_seq);
         }
-        let Ok(event) = codec::decode(&delivery.payload) else {
-            continue;
+        let now_us = u64::try_from(clock::now_us()).unwrap_or(0);
+        let since = |window: Duration| now_us.saturating_sub(u64::try_from(window.as_micros()).unwrap_or(u64::MAX));
+        let start = async |window: Duration, most: u64| {
+            let first = window::start_at(mesh, subject::DETECTIONS, since(window)).await?;
+            Ok::<u64, StreamError>(first.max((state.last_seq + 1).saturating_sub(most)))
         };
-        let account = numbers.get(event.listener.account.as_str()).copied();
+        let edits_from = start(self.edit_window, MAX_EDITS).await?;
+        let seen_from = start(self.seen.window(), MAX_SEEN).await?;
+        let from = edits_from.min(seen_from);
+        let mut window = window::read(mesh, subject::DETECTIONS, from, Some(state.last_seq), &[]).await?;
+        while let Some(delivery) = window.next().await? {
+            if delivery.seq >= seen_from {
+                self.seen.take(&delivery);
+            }
+            if delivery.seq >= edits_from {
+                self.edit(&delivery);
+            }
+            self.events += 1;
+        }
+        Ok(state.last_seq)
+    }
+
+    fn edit(&mut self, delivery: &Delivery) {
+        let Ok(event) = codec::decode(&delivery.payload) else {
+            return;
+        };
+        let account = self.numbers.get(event.listener.account.as_str()).copied();
         let kind = event.chat.kind;
         let account_no = match account {
             Some(number) => number,
-            None if kind.numbers_per_account() => continue,
+            None if kind.numbers_per_account() => return,
             None => 0,
         };
         let key = Key::new(event.chat.id, kind, account_no, event.message.id);
-        edits.replay(key, event, (delivery.published_us / 1_000_000) as i64);
-        events += 1;
+        self.edits
+            .replay(key, event, (delivery.published_us / 1_000_000) as i64);
     }
-    Ok(events)
 }

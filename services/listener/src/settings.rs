@@ -82,6 +82,9 @@ struct TelegramArgs {
     /// How long finds are remembered, to tell what an edit or a deletion took away
     #[arg(long, env = "EDIT_WINDOW", value_name = "DURATION", default_value = "48h")]
     edit_window: String,
+    /// How far back `seen_before` looks for the same address
+    #[arg(long, env = "SEEN_WINDOW", value_name = "DURATION", default_value = "24h")]
+    seen_window: String,
 }
 
 /// What the service is given.
@@ -101,6 +104,8 @@ pub struct Config {
     pub rules: Option<RuleFile>,
     /// How long finds are remembered.
     pub edit_window: Duration,
+    /// How far back `seen_before` looks.
+    pub seen_window: Duration,
     /// NATS.
     pub nats: NatsConfig,
 }
@@ -141,6 +146,7 @@ impl Settings for Args {
         let wanted = faults.value("MONITORED_CHATS", &self.telegram.monitored_chats, Wanted::parse);
         let rules = self.rules(faults);
         let edit_window = faults.value("EDIT_WINDOW", &self.telegram.edit_window, settings::positive_duration);
+        let seen_window = faults.value("SEEN_WINDOW", &self.telegram.seen_window, settings::positive_duration);
         let nats = faults.absorb(self.nats.read());
         let ((), api_id) = (api_hash?, api_id?);
         Some(Config {
@@ -151,6 +157,7 @@ impl Settings for Args {
             wanted: wanted?,
             rules: rules?,
             edit_window: edit_window?,
+            seen_window: seen_window?,
             nats: nats?,
         })
     }

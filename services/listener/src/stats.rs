@@ -68,6 +68,12 @@ pub struct Stats {
     pub rule_reloads: Counter,
     /// Times that changed watch rules could not be used.
     pub rule_reload_failures: Counter,
+    /// Addresses that were seen within the window.
+    pub seen_addresses: Gauge,
+    /// Messages that they were seen in.
+    pub seen_sightings: Gauge,
+    /// Sightings that were forgotten before their time, for want of room.
+    pub crowded_out: Counter,
 }
 
 impl Stats {
@@ -146,6 +152,12 @@ impl Stats {
             rule_reload_failures: counter(
                 "rule_reload_failures_total",
                 "Times that changed watch rules could not be used",
+            ),
+            seen_addresses: metrics.gauge("seen_addresses", "Addresses that were seen within the window"),
+            seen_sightings: metrics.gauge("seen_sightings", "Sightings of addresses within the window"),
+            crowded_out: counter(
+                "seen_crowded_out_total",
+                "Sightings that were forgotten before their time, for want of room",
             ),
         }
     }

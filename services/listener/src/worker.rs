@@ -23,6 +23,7 @@ use crate::matches::{Candidates, Matches};
 use crate::peers::Peers;
 use crate::queue::{Change, Entry, Receiver, Seen, Source};
 use crate::rules;
+use crate::seen;
 use crate::stats::Stats;
 
 /// The fewest bytes of a name that can hold an address.
@@ -47,6 +48,8 @@ pub struct Worker {
     pub rules: rules::Current,
     /// Room for matching them.
     pub scratch: Scratch,
+    /// Where addresses were seen before.
+    pub seen: Arc<seen::Memory>,
     /// Names of chats and people.
     pub peers: Arc<Peers>,
     /// The way to the stream.
@@ -270,7 +273,8 @@ impl Worker {
                 detected_us,
                 published_us: clock::now_us(),
             };
-            let event = event::detection(&self.origin, of, kind, find, rules.clone(), times);
+            let mut event = event::detection(&self.origin, of, kind, find, rules.clone(), times);
+            event.seen_before = self.seen.recall(&event, times.published_us / 1_000_000);
             self.stats.detections(event.family).inc();
             let (span, context) = trace::child(context, || publish_span(&event));
             let payload = match codec::encode(&event) {

@@ -6,5 +6,6 @@ mod edits;
 mod events;
 mod faults;
 mod rules;
+mod seen;
 mod speed;
 mod world;
