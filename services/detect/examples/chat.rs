@@ -10,8 +10,9 @@ mod chat;
 mod make;
 
 use std::io::Write as _;
+use std::process::ExitCode;
 
-fn main() -> std::io::Result<()> {
+fn main() -> std::io::Result<ExitCode> {
     let mut arguments = std::env::args().skip(1);
     let kind = arguments.next().unwrap_or_default();
     let count = arguments.next().and_then(|count| count.parse().ok()).unwrap_or(10_000);
@@ -20,7 +21,7 @@ fn main() -> std::io::Result<()> {
         "mix" => chat::mix(count),
         _ => {
             eprintln!("chat ascii|mix COUNT");
-            std::process::exit(64);
+            return Ok(ExitCode::from(64));
         }
     };
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
@@ -36,5 +37,6 @@ fn main() -> std::io::Result<()> {
             serde_json::json!({ "id": id, "text": message.text, "entities": entities })
         )?;
     }
-    out.flush()
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
 }

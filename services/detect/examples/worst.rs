@@ -180,7 +180,7 @@ fn time(detector: &Detector, text: &str) -> Duration {
         },
         &mut out,
     );
-    cpu::now() - start
+    cpu::now().saturating_sub(start)
 }
 
 fn change(dice: &mut Dice, text: &mut String, other: &str) {

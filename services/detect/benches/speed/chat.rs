@@ -174,12 +174,12 @@ fn ordinary(dice: &mut Dice) -> String {
     loop {
         let mut text = format!("{} {}", dice.pick(&OPENERS), dice.pick(&MIDDLES));
         match dice.below(4) {
-            0 => text += &format!(", {} now", figure(dice)),
-            1 => text += &format!(" ({})", figure(dice)),
+            0 => text.extend([", ", &figure(dice), " now"]),
+            1 => text.extend([" (", &figure(dice), ")"]),
             _ => {}
         }
         if text.len() < 90 {
-            text += &format!(", {}", dice.pick(&MIDDLES));
+            text.extend([", ", dice.pick(&MIDDLES)]);
         }
         text += dice.pick(&CLOSERS);
         if (100..=200).contains(&text.len()) && text.is_ascii() {

@@ -25,7 +25,7 @@ impl Measurement for Cpu {
     }
 
     fn end(&self, start: Duration) -> Duration {
-        now() - start
+        now().saturating_sub(start)
     }
 
     fn add(&self, a: &Duration, b: &Duration) -> Duration {

@@ -14,7 +14,7 @@ pub fn pieces() -> Vec<(&'static str, String)> {
     let evm = make::evm_lower(&mut dice);
     let mint = make::solana(&mut dice);
     let tron = make::tron(&mut dice);
-    let ton = make::ton(&mut dice);
+    let toncoin = make::ton(&mut dice);
     let wide: String = evm
         .chars()
         .map(|c| char::from_u32(c as u32 + 0xfee0).unwrap_or(c))
@@ -23,7 +23,7 @@ pub fn pieces() -> Vec<(&'static str, String)> {
         ("addresses", format!("{evm} ")),
         ("keys", format!("{mint} ")),
         ("tron", format!("{tron} ")),
-        ("ton", format!("{ton} ")),
+        ("ton", format!("{toncoin} ")),
         ("chains", format!("base bsc eth {evm} ")),
         ("single-characters", "a B ".to_owned()),
         ("single-t", "T ".to_owned()),

@@ -162,7 +162,7 @@ fn a_find_costs_memory() {
                 ..Input::default()
             },
             &mut out,
-        )
+        );
     });
     assert_eq!(out.finds.len(), 1);
     assert!(info.count_total > 0 && info.bytes_total >= 42);

@@ -23,7 +23,7 @@ fn cost(detector: &Detector, text: &str) -> AllocationInfo {
                 ..Input::default()
             },
             &mut out,
-        )
+        );
     })
 }
 
@@ -34,11 +34,11 @@ fn memory_grows_with_the_length() {
     let mint = make::solana(&mut dice);
     let evm = make::evm_lower(&mut dice);
     let tron = make::tron(&mut dice);
-    let ton = make::ton(&mut dice);
+    let toncoin = make::ton(&mut dice);
     let pieces = [
         format!("{mint} "),
         format!("{evm} base bsc "),
-        format!("CA {tron} {ton}\n"),
+        format!("CA {tron} {toncoin}\n"),
         format!("https://a.io/{mint}/"),
         format!("https://dexscreener.com/solana/{} ", mint.to_lowercase()),
         format!("a.{mint}"),

@@ -48,7 +48,7 @@ pub(super) fn read(
         let whole = if ended { Some(bytes.len()) } else { end };
         if let Some(whole) = whole.filter(|&whole| whole > 0) {
             let rest = bytes.split_off(whole);
-            let lines = bytes.iter().filter(|&&b| b == b'\n').count() as u64;
+            let lines = bytes.split(|&b| b == b'\n').count() as u64 - 1;
             if send(Batch::Lines(bytes, number)).is_err() {
                 return Ok(());
             }

@@ -78,7 +78,7 @@ pub(super) fn run(
             tally: Tally::default(),
         };
         searchers.push(spawn(&format!("search-{index}"), move || {
-            searcher.run(&batches, &answer)
+            searcher.run(&batches, &answer);
         })?);
         lanes.push(lane);
         answers.push(answered);

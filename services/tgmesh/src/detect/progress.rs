@@ -92,12 +92,12 @@ impl Progress {
             grouped((self.messages as f64 / seconds) as u64)
         );
         if self.faults > 0 {
-            line += &format!(", {} unreadable", grouped(self.faults));
+            line.extend([", ", &grouped(self.faults), " unreadable"]);
         }
         match self.size {
             Some(size) if size > 0 => {
                 let part = self.read.load(Ordering::Relaxed).min(size) as f64 / size as f64;
-                line += &format!(", {:.0} %", part * 100.0);
+                line.extend([", ", &(part * 100.0).round().to_string(), " %"]);
             }
             _ => {}
         }

@@ -74,11 +74,12 @@ fn one_line_each_in_order() {
 fn many_lines_keep_their_order() {
     let mut text = String::new();
     for n in 0..30_000 {
-        text += &match n % 1000 {
+        let line = match n % 1000 {
             500 => "{\"id\"\n".to_owned(),
             part if part % 7 == 0 => format!("{{\"id\":{n},\"text\":\"{EVM}\"}}\n"),
             _ => format!("{{\"id\":{n},\"text\":\"gm\"}}\n"),
         };
+        text += &line;
     }
     let (answers, faults) = answers(&text);
     assert_eq!(answers.len(), 30_000);
@@ -250,16 +251,16 @@ fn hidden_and_lost_links_are_told() {
     );
     assert!(page.contains("behind “chart”"), "{page}");
     let lost = format!("https://dexscreener.com/solana/{}", WIF.to_lowercase());
-    let line = json!({"id": 1, "text": format!("chart {lost}")});
-    let page = explained(&line);
+    let message = json!({"id": 1, "text": format!("chart {lost}")});
+    let page = explained(&message);
     assert!(
         page.contains("can't be read back") && page.contains("dexscreener.com"),
         "{page}"
     );
     assert_eq!(page.matches('^').count(), lost.len(), "{page}");
-    let (table, _) = output(Cursor::new(line.to_string()), Format::Table);
+    let (table, _) = output(Cursor::new(message.to_string()), Format::Table);
     assert!(table.contains("can't be read back") && table.contains(&lost), "{table}");
-    let (answers, _) = answers(&line.to_string());
+    let (answers, _) = answers(&message.to_string());
     assert_eq!(answers[0], json!({"id": 1, "found": []}));
 }
 

@@ -287,7 +287,7 @@ pub fn change(dice: &mut Dice, from: &Message, other: &Message) -> Message {
                 message.prior = (dice.below(4) > 0).then(|| {
                     dice.pick(&["bsc", "base", "sui", "aptos", "solana", "", "nowhere"])
                         .to_owned()
-                })
+                });
             }
             6 if !message.entities.is_empty() => {
                 let at = dice.below(message.entities.len());
@@ -374,7 +374,13 @@ fn disguised(dice: &mut Dice, address: &str) -> String {
         1 => out.extend(address.chars().map(|c| char::from_u32(c as u32 + 0xfee0).unwrap_or(c))),
         2 => {
             for (part, chunk) in address.as_bytes().chunks(every + 6).enumerate() {
-                out += &format!("part {}: {}\n", part + 1, String::from_utf8_lossy(chunk));
+                out.extend([
+                    "part ",
+                    &(part + 1).to_string(),
+                    ": ",
+                    &String::from_utf8_lossy(chunk),
+                    "\n",
+                ]);
             }
         }
         3 => out.push_str(&address.to_uppercase()),

@@ -113,7 +113,7 @@ fn unbase58(text: &str) -> Option<Vec<u8>> {
 
 fn unbase64(text: &str) -> Option<Vec<u8>> {
     const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    if text.len() % 4 != 0 {
+    if !text.len().is_multiple_of(4) {
         return None;
     }
     let mut bits: Vec<bool> = Vec::new();
