@@ -25,10 +25,12 @@ mod input;
 mod links;
 pub mod rules;
 mod scan;
+mod secrets;
 
 pub use detector::Detector;
 pub use find::{Family, Find, Findings, Method, Role, UnresolvedLink};
 pub use input::{Button, Entity, EntityKind, Input, Name};
+pub use secrets::{Masker, Secret, SecretKind};
 
 /// The version that `listener.detector` names in each event.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
