@@ -136,7 +136,7 @@ fn flags(text: &str) -> bool {
             run = 0;
         }
     }
-    !single && run % 2 == 0
+    !single && run.is_multiple_of(2)
 }
 
 /// The end of the word around `at`, and whether it mixes ASCII with look-alikes or is a single
