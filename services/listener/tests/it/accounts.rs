@@ -16,6 +16,7 @@ async fn every_fault_in_the_settings_is_told_at_once() {
             .env("TELEGRAM_DC", "nowhere")
             .env("MONITORED_CHATS", "https://t.me/+AbC")
             .env("EDIT_WINDOW", "48")
+            .env("SEEN_WINDOW", "0s")
             .env("NATS_URL", "http://x")
             .env("ADMIN_LISTEN", "9090"),
     )
@@ -31,6 +32,7 @@ async fn every_fault_in_the_settings_is_told_at_once() {
         "TELEGRAM_DC",
         "MONITORED_CHATS",
         "EDIT_WINDOW",
+        "SEEN_WINDOW",
         "NATS_URL",
         "ADMIN_LISTEN",
     ] {

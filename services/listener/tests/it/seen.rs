@@ -17,8 +17,8 @@ fn before(event: &Detection) -> Option<(u64, i64, i64)> {
 }
 
 /// What `seen_before` has to say when this event was the first of `count`.
-fn first(event: &Detection, count: u64) -> Option<(u64, i64, i64)> {
-    Some((count, event.message.date_ms, event.chat.id))
+fn first(event: &Detection, count: u64) -> (u64, i64, i64) {
+    (count, event.message.date_ms, event.chat.id)
 }
 
 async fn knows(listener: &Listener, sightings: usize) {
@@ -53,11 +53,11 @@ async fn an_address_is_known_again_in_other_messages() {
     };
     let (called, again) = (&events[0], &events[1]);
     assert_eq!(before(called), None);
-    assert_eq!(before(again), first(called, 1));
+    assert_eq!(before(again), Some(first(called, 1)));
     assert_eq!(before(one(EventKind::AddedByEdit, &b).0), None);
-    assert_eq!(before(one(EventKind::Retracted, &a).0), first(called, 1));
+    assert_eq!(before(one(EventKind::Retracted, &a).0), Some(first(called, 1)));
     // The retracted call was a call.
-    assert_eq!(before(&events[4]), first(called, 2));
+    assert_eq!(before(&events[4]), Some(first(called, 2)));
     assert_eq!(before(one(EventKind::Retracted, &b).0), None, "it was its own");
 }
 
@@ -82,7 +82,7 @@ async fn what_was_seen_is_known_after_a_kill() {
     for event in &events[4..] {
         let called = events.iter().find(|other| other.address == event.address).unwrap();
         let count = if event.address == address(710) { 2 } else { 1 };
-        assert_eq!(before(event), first(called, count), "{}", listener.process.log_tail());
+        assert_eq!(before(event), Some(first(called, count)), "{}", listener.process.log_tail());
     }
     // A window that is over in a moment.
     assert!(listener.process.stop(LIMIT).await.success());
@@ -128,8 +128,8 @@ async fn processes_know_of_each_others_finds() {
     let events = world.wait_for(3, &one).await;
     assert_ne!(events[0].listener.account, events[1].listener.account);
     assert_eq!(before(&events[0]), None);
-    assert_eq!(before(&events[1]), first(&events[0], 1));
-    assert_eq!(before(&events[2]), first(&events[0], 2));
+    assert_eq!(before(&events[1]), Some(first(&events[0], 1)));
+    assert_eq!(before(&events[2]), Some(first(&events[0], 2)));
     // Own events come by in the stream as well, and count once.
     knows(&one, 3).await;
     knows(&other, 3).await;

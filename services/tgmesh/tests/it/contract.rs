@@ -57,6 +57,7 @@ fn defaults_of_the_page_are_those_of_the_binaries() {
         ("tgmesh-archiver", "DUPLICATE_WINDOW", "10m"),
         ("tgmesh-listener", "SESSION_STORE", "kv"),
         ("tgmesh-listener", "MONITORED_CHATS", "*"),
+        ("tgmesh-listener", "SEEN_WINDOW", "24h"),
     ] {
         let help = help(service, &[]).split_whitespace().collect::<Vec<_>>().join(" ");
         let (_, rest) = help
