@@ -82,7 +82,12 @@ async fn what_was_seen_is_known_after_a_kill() {
     for event in &events[4..] {
         let called = events.iter().find(|other| other.address == event.address).unwrap();
         let count = if event.address == address(710) { 2 } else { 1 };
-        assert_eq!(before(event), Some(first(called, count)), "{}", listener.process.log_tail());
+        assert_eq!(
+            before(event),
+            Some(first(called, count)),
+            "{}",
+            listener.process.log_tail()
+        );
     }
     // A window that is over in a moment.
     assert!(listener.process.stop(LIMIT).await.success());
