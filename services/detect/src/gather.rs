@@ -6,6 +6,7 @@ use std::{borrow::Cow, cell::OnceCell, ops::Range};
 use crate::{
     Family, Find, Findings, Method, Role, UnresolvedLink,
     chains::Chain,
+    disguise::REVERSED,
     evidence::{Clue, ENOUGH, Label, Labels, Mention, Names, confidence, nearest},
     families::{Proof, Seen},
     links::{Lost, Told},
@@ -208,6 +209,7 @@ impl<'a, 'o> Gather<'a, 'o> {
             }
             true
         });
+        Self::agree_on_chain(finds);
     }
 
     /// Whether a disguised find is a piece of something known. What is known and turns out to be a
@@ -249,10 +251,34 @@ impl<'a, 'o> Gather<'a, 'o> {
         false
     }
 
+    /// Where a message's links agree on one chain, an EVM address without evidence of its own is of
+    /// that chain, as on the cards of bots.
+    fn agree_on_chain(finds: &mut [Find]) {
+        let is_evm = |find: &Find| find.family == Family::Evm;
+        let linked = |find: &&Find| is_evm(find) && find.evidence.iter().any(|clue| clue.starts_with("link:"));
+        let Some(chain) = finds.iter().filter(linked).find_map(|find| find.chain) else {
+            return;
+        };
+        if finds
+            .iter()
+            .any(|find| is_evm(find) && find.chain.is_some_and(|other| other != chain))
+        {
+            return;
+        }
+        for find in finds.iter_mut().filter(|find| is_evm(find) && find.chain.is_none()) {
+            find.chain = Some(chain);
+            find.evidence.retain(|clue| clue != "prior:unknown");
+            find.evidence.push(Cow::Owned(format!("message:{chain}")));
+        }
+    }
+
     fn settle(&self, sighting: Sighting<'_>) -> Option<Find> {
         // Backwards, any key is another key that looks as good; the reversed reading has the right
         // one.
-        if sighting.method == Method::Plain && sighting.seen.proof == Proof::Base58 && self.scene.says_reversed() {
+        let forwards = !sighting.steps.contains(&REVERSED)
+            && matches!(sighting.method, Method::Plain | Method::Deobfuscated)
+            && sighting.told.is_none();
+        if forwards && sighting.seen.proof == Proof::Base58 && self.scene.says_reversed() {
             return None;
         }
         let Sighting {
@@ -298,6 +324,7 @@ impl<'a, 'o> Gather<'a, 'o> {
                     clues.push(Clue::Label(named));
                 }
                 Some(Label::NoAddress) => clues.push(Clue::NoAddress),
+                Some(Label::Code) => clues.push(Clue::Code),
                 Some(Label::Reversed) | None => {}
             }
         }

@@ -164,7 +164,10 @@ pub(crate) fn read(link: &str, found: &mut dyn FnMut(Held)) {
             };
             seen.span = match (&mended, &decoded) {
                 (_, Cow::Owned(_)) => 0..link.len(),
-                (Cow::Owned(_), _) => refang::back(&seen.span, gone),
+                (Cow::Owned(_), _) => Some(refang::back(&seen.span, gone))
+                    // What stands in the host itself was moved by less.
+                    .filter(|moved| link.get(moved.clone()) == Some(&text[seen.span.clone()]))
+                    .unwrap_or(0..link.len()),
                 _ => seen.span,
             };
             Some((
@@ -212,6 +215,10 @@ fn lost(link: &str, found: &mut dyn FnMut(Held)) {
             (start..start + piece.len(), piece)
         });
         for (span, word) in run.words().chain(pieces) {
+            // No place of any family is shorter, and a link may have a thousand pieces.
+            if word.len() < scan::SHORTEST {
+                continue;
+            }
             let start = innermost(&link[..span.start]);
             let Some(told) = Parts::of(&link[start..]).and_then(|parts| tell(&parts, span.start - start)) else {
                 continue;

@@ -1,11 +1,13 @@
 //! Words put between the characters of an address for people to leave out.
 
-use std::ops::Range;
+use std::{cmp::Reverse, ops::Range};
 
 use aho_corasick::AhoCorasick;
 
+use super::alphabet::{Fold, fold};
+
 /// Words that ask to be left out themselves, and that introduce what is to be left out.
-const WORDS: [&str; 34] = [
+const WORDS: [&str; 38] = [
     "remove",
     "removeme",
     "removethis",
@@ -40,6 +42,10 @@ const WORDS: [&str; 34] = [
     "hapus",
     "rimuovi",
     "skip",
+    "take out",
+    "take",
+    "cut out",
+    "drop",
 ];
 
 /// The filler words, ready to be searched for.
@@ -68,7 +74,8 @@ impl Fillers {
             let word = &text[found.range()];
             // Without marks around it, small letters may be part of the address.
             let loud = word.len() >= 5 && !word.chars().any(char::is_lowercase);
-            out.extend(between(text, found.range()).filter(|range| loud || range.len() > word.len()));
+            out.extend(between(text, found.range(), 4).filter(|range| loud || range.len() > word.len()));
+            out.extend(in_spaces(text, found.range()));
             if named.len() < 4
                 && let Some(word) = named_filler(&text[found.end()..])
                 && !named.contains(&word)
@@ -76,13 +83,15 @@ impl Fillers {
                 named.push(word);
             }
         }
+        out.extend(in_brackets(text));
         for word in named {
             out.extend(
                 text.match_indices(word)
-                    .filter_map(|(at, word)| between(text, at..at + word.len())),
+                    .filter_map(|(at, word)| between(text, at..at + word.len(), 3)),
             );
         }
-        out.sort_by_key(|range| range.start);
+        // The longer of two that begin together: "ELIMINAR" holds "ELIMINA".
+        out.sort_by_key(|range| (range.start, Reverse(range.end)));
         let mut end = 0;
         out.retain(|range| {
             let keep = range.start >= end;
@@ -96,7 +105,23 @@ impl Fillers {
 /// The word that "remove …" names: quoted, or in capitals, so that "remove spaces" names none.
 fn named_filler(rest: &str) -> Option<&str> {
     let mut rest = rest;
-    for lead in ["the word", "word", "слово", "the", "all", "every"] {
+    for lead in [
+        "the word",
+        "word",
+        "слово",
+        "la palabra",
+        "palabra",
+        "a palavra",
+        "palavra",
+        "le mot",
+        "la parola",
+        "parola",
+        "das wort",
+        "kata",
+        "the",
+        "all",
+        "every",
+    ] {
         if let Some(tail) = rest.trim_start().strip_prefix(lead)
             && tail.starts_with(' ')
         {
@@ -112,8 +137,71 @@ fn named_filler(rest: &str) -> Option<&str> {
     ((2..=24).contains(&word.len()) && (quoted.is_some() || loud)).then_some(word)
 }
 
-/// `word` with the marks around it, where letters or digits of an address touch it on both sides.
-fn between(text: &str, word: Range<usize>) -> Option<Range<usize>> {
+/// Whether an address can have this character, or one that is made to look like it.
+fn is_part(c: char) -> bool {
+    c.is_ascii_alphanumeric()
+        || matches!(c, '-' | '_')
+        || matches!(fold(c), Fold::Width(_) | Fold::Font(_) | Fold::LookAlike(_))
+}
+
+/// Words in brackets with parts of an address touching both sides, whatever they say: nobody puts
+/// a remark inside a word.
+fn in_brackets(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
+    /// Letters and digits that have to stand on either side.
+    const BESIDE: usize = 2;
+    /// Bytes of a remark.
+    const LONGEST: usize = 48;
+    text.match_indices(['(', '[', '{', '（', '【', '«'])
+        .filter_map(move |(at, open)| {
+            let inner = &text[at + open.len()..];
+            let inner = &inner[..inner.ceil_char_boundary(LONGEST.min(inner.len()))];
+            let end = inner.find([')', ']', '}', '）', '】', '»'])?;
+            let close = inner[end..].chars().next()?.len_utf8();
+            let word = &inner[..end];
+            // Small ASCII letters may be a call or a caption; a remark has no digits in any case.
+            let is_remark = word.chars().filter(|c| c.is_alphabetic()).count() >= 2
+                && !word
+                    .chars()
+                    .any(|c| c.is_numeric() || matches!(c, '\n' | ',' | ';' | ':' | '/'));
+            let range = at..at + open.len() + end + close;
+            let before = text[..range.start]
+                .chars()
+                .rev()
+                .take(BESIDE)
+                .filter(|&c| is_part(c))
+                .count();
+            let after = text[range.end..].chars().take(BESIDE).filter(|&c| is_part(c)).count();
+            (is_remark && before.min(after) == BESIDE).then_some(range)
+        })
+}
+
+/// `word` with single spaces around it, where pieces on both sides look like no word.
+fn in_spaces(text: &str, word: Range<usize>) -> Option<Range<usize>> {
+    /// Characters of such a piece.
+    const FEWEST: usize = 6;
+    let before = text[..word.start].strip_suffix(' ')?;
+    let after = text[word.end..].strip_prefix(' ')?;
+    let last = &before[before.len()
+        - before
+            .bytes()
+            .rev()
+            .take(44)
+            .take_while(u8::is_ascii_alphanumeric)
+            .count()..];
+    let next = &after[..after.bytes().take(44).take_while(u8::is_ascii_alphanumeric).count()];
+    let is_odd = |piece: &str| {
+        let inner_capital = piece
+            .as_bytes()
+            .windows(2)
+            .any(|two| two[0].is_ascii_lowercase() && two[1].is_ascii_uppercase());
+        piece.len() >= FEWEST && (inner_capital || piece.bytes().any(|b| b.is_ascii_digit()))
+    };
+    (is_odd(last) && is_odd(next)).then(|| before.len()..word.end + 1)
+}
+
+/// `word` with the marks around it, where letters or digits of an address touch it on both sides;
+/// without marks only where it has at least `fewest` bytes.
+fn between(text: &str, word: Range<usize>, fewest: usize) -> Option<Range<usize>> {
     const MOST_MARKS: usize = 4;
     // Dashes and underlines may belong to the address.
     let is_mark = |c: &char| !c.is_alphanumeric() && !matches!(c, '\n' | ':' | '-' | '_');
@@ -135,14 +223,13 @@ fn between(text: &str, word: Range<usize>) -> Option<Range<usize>> {
     let wraps = |part: &str| part.is_empty() || part.chars().any(|c| c != ' ');
     let before = text[..range.start].chars().next_back()?;
     let after = text[range.end..].chars().next()?;
-    let belongs = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    (belongs(before)
-        && belongs(after)
+    (is_part(before)
+        && is_part(after)
         && wraps(&text[range.start..word.start])
         && wraps(&text[word.end..range.end])
         && (lead > 0) == (tail > 0)
-        // Three letters may well be part of the address.
-        && (lead > 0 || word.len() > 3))
+        // A few letters may well be part of the address.
+        && (lead > 0 || word.len() >= fewest))
         .then_some(range)
 }
 
@@ -169,5 +256,7 @@ mod tests {
         );
         assert_eq!(cut("CA (remove spaces):\nabc def"), "CA (remove spaces):\nabc def");
         assert_eq!(cut("please remove it now"), "please remove it now");
+        assert_eq!(cut("XAZ8(bỏ)z7Pnr[ลบ]nRJj"), "XAZ8z7PnrnRJj");
+        assert_eq!(cut("f(x) and abc (see below) 123"), "f(x) and abc (see below) 123");
     }
 }

@@ -68,6 +68,8 @@ impl Names {
                     && match kind {
                         Kind::Name => true,
                         Kind::Ticker => !counts(text, &span),
+                        // 32 bytes of hex beside the word leave little doubt.
+                        Kind::Word if matches!(chain.family, Family::Sui | Family::Aptos) => !counts(text, &span),
                         Kind::Word => !counts(text, &span) && framed(text, &span),
                     };
                 means.then_some(Mention { chain, span })
@@ -109,8 +111,11 @@ fn counts(text: &str, span: &Range<usize>) -> bool {
     let after = &text[span.end..];
     match before.chars().next_back() {
         Some('$' | '@' | '/' | '.') if touches => true,
-        // "7.1 ETH" counts; "2. ETH" and "#1 ETH" do not occur as amounts.
-        Some(c) if c.is_ascii_digit() => true,
+        // "7.1 ETH" counts; "2. ETH" and "#1 ETH" do not occur as amounts. An address is no number.
+        Some(c) if c.is_ascii_digit() => {
+            let digits = before.trim_end_matches(|c: char| c.is_ascii_digit());
+            !digits.ends_with(|c: char| c.is_ascii_alphabetic())
+        }
         // "5K SOL", "1.2M BNB".
         Some('k' | 'K' | 'm' | 'M' | 'b' | 'B') => before[..before.len() - 1].ends_with(|c: char| c.is_ascii_digit()),
         _ => after.starts_with('/') || after.starts_with("-USD") || after.starts_with('.'),
@@ -125,7 +130,7 @@ const MARKS: [char; 17] = [
 ];
 
 /// Words that a chain's name follows.
-const LEADS: [&str; 24] = [
+const LEADS: [&str; 33] = [
     "on",
     "chain",
     "network",
@@ -150,10 +155,19 @@ const LEADS: [&str; 24] = [
     "rede",
     "réseau",
     "trên",
+    "체인은",
+    "체인",
+    "ネットワーク",
+    "мережа",
+    "мережі",
+    "चेन",
+    "เชน",
+    "شبكة",
+    "شبکه",
 ];
 
 /// Words that follow a chain's name.
-const TAILS: [&str; 12] = [
+const TAILS: [&str; 14] = [
     "chain",
     "network",
     "mainnet",
@@ -163,6 +177,8 @@ const TAILS: [&str; 12] = [
     "鏈",
     "チェーン",
     "체인",
+    "の",
+    "پر",
     "l2",
     "ağı",
     "ağında",
@@ -182,8 +198,8 @@ fn framed(text: &str, span: &Range<usize>) -> bool {
     if before.ends_with(MARKS) {
         return true;
     }
-    let previous = last_word(before);
-    if LEADS.iter().any(|lead| previous.eq_ignore_ascii_case(lead)) {
+    let previous = last_word(before.trim_end_matches([' ', '-', '–', '—'])).to_lowercase();
+    if LEADS.contains(&previous.as_str()) {
         return true;
     }
     TAILS.iter().any(|tail| {

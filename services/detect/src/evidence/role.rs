@@ -16,6 +16,8 @@ pub(crate) enum Label {
     Role(Role),
     /// A transaction or block hash, a key, a commit: no address at all.
     NoAddress,
+    /// A code of some program: a session, an invitation, a request.
+    Code,
     /// It stands there backwards.
     Reversed,
 }
@@ -128,6 +130,35 @@ const NO_ADDRESS: &[&str] = &[
     "işlem",
 ];
 
+const CODE: &[&str] = &[
+    "session",
+    "session id",
+    "reset token",
+    "access token",
+    "refresh token",
+    "api token",
+    "auth token",
+    "bot token",
+    "login code",
+    "invite",
+    "invite code",
+    "invite link",
+    "nonce",
+    "key id",
+    "request",
+    "request id",
+    "trace id",
+    "ticket",
+    "order id",
+    "user id",
+    "device id",
+    "cookie",
+    "password",
+    "api key",
+    "ref code",
+    "promo code",
+];
+
 const REVERSED: &[&str] = &[
     "reversed",
     "reverse",
@@ -165,6 +196,7 @@ const REVERSED: &[&str] = &[
     "معکوس",
     "معكوس",
     "उल्टा",
+    "उल्टे",
     "flip it",
     "flip the",
     "flipped",
@@ -192,7 +224,10 @@ const REVERSED: &[&str] = &[
     "de droite à gauche",
     "von hinten",
     "spiegelverkehrt",
+    "rovescia",
     "rovesciato",
+    "mirror the",
+    "mirror",
     "all'indietro",
     "ters çevir",
     "tersine",
@@ -223,6 +258,7 @@ impl Labels {
             (POOL, Label::Role(Role::Pool)),
             (ACCOUNT, Label::Role(Role::Account)),
             (NO_ADDRESS, Label::NoAddress),
+            (CODE, Label::Code),
             (REVERSED, Label::Reversed),
         ];
         let patterns = lists.iter().flat_map(|(words, _)| words.iter());
@@ -242,7 +278,9 @@ impl Labels {
     /// Whether anything in `text` says that an address stands there backwards.
     pub(crate) fn reversed(&self, text: &str) -> bool {
         self.search.find_iter(text).any(|found| {
-            self.meanings[found.pattern().as_usize()] == Label::Reversed && whole_word(text, &found.range())
+            self.meanings[found.pattern().as_usize()] == Label::Reversed
+                && whole_word(text, &found.range())
+                && is_order(text, &found.range())
         })
     }
 
@@ -266,6 +304,38 @@ impl Labels {
         let same_line = !lead[lead.rfind(line)? + line.len()..].contains('\n');
         (label == Label::Role(Role::Token) || between <= if same_line { 2 } else { 0 }).then_some(label)
     }
+}
+
+/// Trends reverse too: an ordinary word is an order only beside a mark, or on a line that speaks of
+/// an address.
+fn is_order(text: &str, word: &Range<usize>) -> bool {
+    const ORDINARY: [&str; 6] = ["reversed", "reverse", "flipped", "mirror", "mirrored", "ters"];
+    if !ORDINARY
+        .iter()
+        .any(|other| text[word.clone()].eq_ignore_ascii_case(other))
+    {
+        return true;
+    }
+    let from = text.ceil_char_boundary(word.start.saturating_sub(REACH));
+    let to = text.floor_char_boundary((word.end + REACH).min(text.len()));
+    let before = text[from..word.start].rsplit('\n').next().unwrap_or("");
+    let after = text[word.end..to].split('\n').next().unwrap_or("");
+    let marked = before
+        .trim_end()
+        .ends_with(['(', '[', '{', '（', '【', '⚠', '🔁', '🔄'])
+        || after
+            .chars()
+            .take(12)
+            .any(|c| matches!(c, ':' | ')' | ']' | '：' | '）' | '👉' | '→'));
+    let speaks = [
+        "ca", "contract", "address", "read", "letters", "order", "string", "text",
+    ];
+    let line = [before, after].join(" ").to_lowercase();
+    marked
+        || (before.trim().is_empty() && after.trim().is_empty())
+        || line
+            .split(|c: char| !c.is_alphanumeric())
+            .any(|word| speaks.contains(&word))
 }
 
 /// No letter or digit touches an ASCII label.

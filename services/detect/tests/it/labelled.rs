@@ -333,10 +333,26 @@ impl Score {
 /// What the detector reaches on both parts, a little below the figures of the last change. Whoever
 /// makes it better raises them; nobody lowers them. The aim is 0.995 in total, 0.97 of the disguised
 /// and nothing found where there is nothing.
-const TOTAL: f64 = 0.98;
-const DISGUISED: f64 = 0.95;
+const OPEN_FLOOR: Floor = Floor {
+    total: 0.996,
+    disguised: 0.99,
+    invented: 0,
+};
+const HELD_FLOOR: Floor = Floor {
+    total: 0.988,
+    disguised: 0.975,
+    invented: 5,
+};
+/// Plain texts, links, and cards with several addresses, in either part.
 const UNDISGUISED: f64 = 0.995;
-const INVENTED: usize = 10;
+
+/// What one part has to reach.
+struct Floor {
+    total: f64,
+    disguised: f64,
+    /// Finds where there is nothing.
+    invented: usize,
+}
 
 #[test]
 fn labelled_messages_are_read_right() {
@@ -347,15 +363,19 @@ fn labelled_messages_are_read_right() {
         open.details(),
         held.summary("held.jsonl")
     );
-    for (name, score) in [("open", &open), ("held", &held)] {
+    for (name, score, floor) in [("open", &open, OPEN_FLOOR), ("held", &held, HELD_FLOOR)] {
         let class = |class: &str| score.classes[class];
-        assert!(score.total.f1() >= TOTAL, "{name}: {}", score.summary(name));
-        assert!(class("obfuscated").f1() >= DISGUISED, "{name}: {}", score.summary(name));
+        assert!(score.total.f1() >= floor.total, "{name}: {}", score.summary(name));
+        assert!(
+            class("obfuscated").f1() >= floor.disguised,
+            "{name}: {}",
+            score.summary(name)
+        );
         for plain in ["plain", "link", "multi"] {
             assert!(class(plain).f1() >= UNDISGUISED, "{name}: {}", score.summary(name));
         }
         let invented = class("near_miss").invented + class("negative").invented;
-        assert!(invented <= INVENTED, "{name}: {}", score.summary(name));
+        assert!(invented <= floor.invented, "{name}: {}", score.summary(name));
         assert!(!score.unsound, "{name}: a find is unsound");
         assert!(score.total.cases > 3500, "{name}: cases are gone");
     }

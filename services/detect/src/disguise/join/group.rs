@@ -15,8 +15,9 @@ use crate::{
 /// Suffixes that stand apart and look like words.
 const SUFFIXES: [&str; 3] = ["pump", "bonk", "moon"];
 /// Words that say where such a suffix goes.
-const ADDS: [&str; 50] = [
+const ADDS: [&str; 51] = [
     "add",
+    "word",
     "append",
     "plus",
     "attach",
@@ -201,7 +202,10 @@ fn windows(atoms: &Atoms<'_>) -> Vec<Window> {
             // A third of it may read like words by chance, half of it where the rest is in order.
             let sentence = joins_a_sentence(atoms, &words, first, last) || (!closes && captioned(atoms, first, last));
             let chunks = !sentence && reads * if uniform || ends + begins == 4 { 2 } else { 3 } <= length;
-            let alike = !matches!(gap, Gap::Loose(_)) || tight(atoms, first, last) || last >= first + FEWEST_LOOSE;
+            let alike = !matches!(gap, Gap::Loose(_))
+                || tight(atoms, first, last)
+                || last >= first + FEWEST_LOOSE
+                || (asked(atoms, first, closes) && !words[first] && !words[last]);
             if last > first && length >= 32 && ends > -9 && chunks && alike {
                 let suffixed = SUFFIXES.iter().any(|suffix| piece.ends_with(suffix))
                     || (piece.len() < 4 && ends == 2 && ends_in_suffix(atoms, last));
@@ -219,6 +223,12 @@ fn windows(atoms: &Atoms<'_>) -> Vec<Window> {
 
 /// So many loose gaps of one kind are no accident.
 const FEWEST_LOOSE: usize = 3;
+
+/// Whether the text asks for pieces to be put together, or offers something right before them.
+fn asked(atoms: &Atoms<'_>, first: usize, closes: bool) -> bool {
+    let at = atoms.atoms[first].range.start;
+    closes || atoms.text[..at].trim_end().ends_with([':', '：'])
+}
 
 /// Whether no gap of a window has a space: what touches both pieces is put into something.
 fn tight(atoms: &Atoms<'_>, first: usize, last: usize) -> bool {
@@ -318,6 +328,9 @@ fn key(atoms: &Atoms<'_>, window: &Window, span: &Range<usize>) -> Option<Joined
             steps.push(step);
         }
     }
+    if is_list(atoms, window) || is_key_and_word(atoms, window) {
+        return None;
+    }
     let seen = whole(&word)?;
     let Seen {
         families: &[Family::Solana],
@@ -342,6 +355,17 @@ fn key(atoms: &Atoms<'_>, window: &Window, span: &Range<usize>) -> Option<Joined
 fn suffix(atoms: &Atoms<'_>, index: usize, found: &mut dyn FnMut(Joined)) {
     let piece = atoms.piece(index);
     if !(34..=41).contains(&piece.len()) || solana::is_key(piece) {
+        return;
+    }
+    if let Some(suffix) = told_before(atoms, index)
+        && let Some(seen) = whole(&format!("{piece}{suffix}"))
+    {
+        let span = atoms.atoms[index].range.clone();
+        found(Joined {
+            seen: Seen { span, ..seen },
+            steps: vec!["fold:suffix"],
+            needs_label: false,
+        });
         return;
     }
     let from = atoms.atoms[index].range.end;
@@ -372,6 +396,43 @@ fn suffix(atoms: &Atoms<'_>, index: usize, found: &mut dyn FnMut(Joined)) {
         }
         return;
     }
+}
+
+/// Whether a window is a list of short codes, numbered and parted ("3.c4 exd6 4.Nf3 h3"): gaps of two
+/// kinds between pieces that are no single characters.
+fn is_list(atoms: &Atoms<'_>, window: &Window) -> bool {
+    let pieces = window.last - window.first + 1;
+    let letters: usize = (window.first..=window.last).map(|index| atoms.piece(index).len()).sum();
+    let kind = atoms.atoms[window.first].kind;
+    let mixed = (window.first..window.last).any(|index| atoms.atoms[index].kind != kind);
+    mixed && pieces >= 8 && letters > pieces && letters < 5 * pieces
+}
+
+/// Whether a window is one long piece and a small word of the sentence around it.
+fn is_key_and_word(atoms: &Atoms<'_>, window: &Window) -> bool {
+    let small = |index: usize| {
+        let piece = atoms.piece(index);
+        (2..=5).contains(&piece.len()) && piece.bytes().all(|b| b.is_ascii_lowercase()) && !is_suffix(piece)
+    };
+    window.last == window.first + 1
+        && atoms.between(window.first).contains(' ')
+        && (small(window.first) || small(window.last))
+}
+
+/// "append pump: 4rZ9…", "结尾加 pump：4rZ9…": the suffix that an order right before a piece names.
+fn told_before(atoms: &Atoms<'_>, index: usize) -> Option<&'static str> {
+    /// How far before the piece the order may begin, in bytes.
+    const REACH: usize = 64;
+    let at = atoms.atoms[index].range.start;
+    let lead = &atoms.text[atoms.text.ceil_char_boundary(at.saturating_sub(REACH))..at];
+    let lead = lead.trim_end();
+    // It ends in a colon, or on the line above.
+    let order = lead.strip_suffix([':', '：', '👉', '→'])?;
+    let order = order.rsplit('\n').next()?.to_lowercase();
+    let words: Vec<&str> = order.split(|c: char| !c.is_ascii_alphabetic()).collect();
+    let suffix = SUFFIXES.iter().find(|suffix| words.contains(suffix))?;
+    let told = order.contains("without") || ADDS.iter().any(|add| order.contains(add));
+    told.then_some(*suffix)
 }
 
 /// How many marks may stand between a key and its suffix.

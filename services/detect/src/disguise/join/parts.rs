@@ -132,9 +132,8 @@ pub(super) fn numbered(atoms: &Atoms<'_>, found: &mut dyn FnMut(Joined)) {
 fn part(atoms: &Atoms<'_>, index: usize, from: usize) -> Option<(Order, Range<usize>)> {
     let text = atoms.text;
     let atom = atoms.atoms[index].range.start;
-    let line = text[..atom].rfind('\n').map_or(0, |at| at + 1);
-    let from = from.max(line).max(text.floor_char_boundary(atom.saturating_sub(REACH)));
-    let label = &text[from..atom];
+    let from = from.max(text.floor_char_boundary(atom.saturating_sub(REACH)));
+    let label = text[from..atom].rsplit('\n').next().unwrap_or("");
     // A dash that touches the piece behind a space belongs to it.
     let own = label.len() - label.trim_end_matches(['-', '_']).len();
     let own = if label[..label.len() - own].ends_with([' ', ':', '：', '=']) {
@@ -148,8 +147,9 @@ fn part(atoms: &Atoms<'_>, index: usize, from: usize) -> Option<(Order, Range<us
     let end = start
         + rest
             .bytes()
+            .take(LONGEST)
             .position(|b| !b.is_ascii_alphanumeric() && b != b'-' && b != b'_')
-            .unwrap_or(rest.len());
+            .unwrap_or(rest.len().min(LONGEST));
     let piece = &text[start..end];
     if piece.len() >= LONGEST || (piece.len() < 3 && !text[end..].trim_start_matches(' ').starts_with('\n')) {
         return None;
@@ -178,6 +178,7 @@ fn order(label: &str) -> Option<(Order, bool)> {
                     | '】'
                     | '➜'
                     | '→'
+                    | '👉'
                     | '>'
                     | '"'
                     | '`'
