@@ -30,7 +30,7 @@ const HOPS: [(&str, &str, &str); 5] = [
 /// client's mistakes are not among them.
 const ERRORS: [(&str, &str); 6] = [
     ("listener", "publish_failures_total"),
-    ("listener", "holes_total"),
+    ("listener", "unreachable_total"),
     ("archiver", "batch_errors_total"),
     ("archiver", "deadletters_total"),
     ("gateway", "undecodable_events_total"),

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use tgmesh_detect::Detector;
 use tgmesh_detect::rules::Scratch;
 use tgmesh_lifecycle::Process;
+use tgmesh_stream::Mesh;
 use tgmesh_stream::publish::Publisher;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -16,10 +17,11 @@ use crate::checkpoint;
 use crate::connection::Connection;
 use crate::edits::Edits;
 use crate::event::Origin;
+use crate::ledger::{Bookkeeper, LedgerError, Ledgers};
 use crate::matches::Matches;
 use crate::peers::Peers;
 use crate::pump::{Context, End, Pump};
-use crate::queue::{self, Budget};
+use crate::queue::{self, Budgets};
 use crate::roster::Roster;
 use crate::rules;
 use crate::seen;
@@ -42,6 +44,8 @@ const FLUSH: Duration = Duration::from_secs(2);
 pub struct Shared {
     /// The process.
     pub process: Process,
+    /// The broker.
+    pub mesh: Mesh,
     /// Application id.
     pub api_id: i32,
     /// `host:port` that stands for every data centre.
@@ -64,8 +68,10 @@ pub struct Shared {
     pub seen: Arc<seen::Memory>,
     /// The way to the stream.
     pub publisher: Publisher,
-    /// Bytes in all queues.
-    pub budget: Budget,
+    /// Bytes in each queue.
+    pub budgets: Budgets,
+    /// The ledger of each account.
+    pub ledgers: Ledgers,
     /// How each account does.
     pub roster: Roster,
     /// Figures.
@@ -83,10 +89,19 @@ pub async fn run(shared: Shared, name: Arc<str>, account_no: u32) {
         return;
     };
     let stop = soft.child_token();
+    let bookkeeper = tokio::select! {
+        () = soft.cancelled() => return,
+        bookkeeper = load_ledger(&shared, &name) => bookkeeper,
+    };
+    let Some(mut bookkeeper) = bookkeeper else {
+        return;
+    };
+    let ledger = bookkeeper.ledger();
+    shared.ledgers.add(&ledger);
     let watch = Arc::new(Watch::new(&shared.wanted));
     let peers = Arc::new(Peers::restore(&session.channels(), &watch));
-    let (checkpoint, settler) = checkpoint::checkpoint(Arc::clone(&session), shared.stats.clone());
-    let (sender, receiver) = queue::queue(&shared.budget);
+    let (checkpoint, settler) = checkpoint::checkpoint(Arc::clone(&session), Arc::clone(&ledger), shared.stats.clone());
+    let (sender, receiver) = queue::queue(&shared.budgets.add());
     let worker = Worker {
         origin: Origin {
             instance: Arc::clone(&shared.process.instance),
@@ -112,6 +127,7 @@ pub async fn run(shared: Shared, name: Arc<str>, account_no: u32) {
             session: Arc::clone(&session),
             watch,
             peers,
+            ledger,
             stats: shared.stats.clone(),
         },
         sender,
@@ -121,6 +137,10 @@ pub async fn run(shared: Shared, name: Arc<str>, account_no: u32) {
         stored = keeper.run(&stop) => if let Err(error) = stored {
             tracing::error!(account = %name, %error, "the account is stopped: two owners of one session kill it");
             shared.roster.stopped(&name, "its session is written by somebody else");
+        },
+        stored = bookkeeper.run(&stop) => if let Err(error) = stored {
+            tracing::error!(account = %name, %error, "the account is stopped: two owners of one account would undo each other's work");
+            shared.roster.stopped(&name, "its ledger is written by somebody else");
         },
         ended = failed(worker, &stop) => {
             // It cannot end before the pump; its panic is the process's.
@@ -134,6 +154,11 @@ pub async fn run(shared: Shared, name: Arc<str>, account_no: u32) {
     drop(pump);
     if timeout(SETTLE, settler).await.is_err() {
         tracing::warn!(account = %name, "events under way were not confirmed in time: they are fetched again at the next start");
+    }
+    match timeout(FLUSH, bookkeeper.flush()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(account = %name, %error, "couldn't store the ledger at the end"),
+        Err(_) => tracing::warn!(account = %name, "couldn't store the ledger in time"),
     }
     match timeout(FLUSH, keeper.flush()).await {
         Ok(Ok(())) => {}
@@ -165,6 +190,28 @@ async fn load(shared: &Shared, name: &Arc<str>) -> Option<Saved> {
             Err(KeeperError::Store(error)) => {
                 shared.roster.down(name, "its session cannot be loaded");
                 tracing::warn!(account = %name, %error, retry_s = pause.as_secs(), "couldn't load the session");
+            }
+            Err(error) => {
+                tracing::error!(account = %name, %error, "the account is stopped");
+                shared.roster.unusable(name, &error.to_string());
+                return None;
+            }
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Loads the ledger; waits for its bucket.
+async fn load_ledger(shared: &Shared, name: &Arc<str>) -> Option<Bookkeeper> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let (account, instance) = (Arc::clone(name), Arc::clone(&shared.process.instance));
+        match Bookkeeper::load(&shared.mesh, account, instance, shared.stats.clone()).await {
+            Ok(bookkeeper) => return Some(bookkeeper),
+            Err(LedgerError::Store(error)) => {
+                shared.roster.down(name, "its ledger cannot be loaded");
+                tracing::warn!(account = %name, %error, retry_s = pause.as_secs(), "couldn't load the ledger");
             }
             Err(error) => {
                 tracing::error!(account = %name, %error, "the account is stopped");

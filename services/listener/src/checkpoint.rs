@@ -1,5 +1,5 @@
-//! Moves an account's place behind the stream's acks: what is stored says "everything up to here
-//! is in the stream", so that a crash at any moment loses nothing.
+//! Moves an account's place and its ledger behind the stream's acks: what is stored says
+//! "everything up to here is in the stream", so that a crash at any moment loses nothing.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,6 +9,7 @@ use tgmesh_stream::publish::{PublishError, Receipt};
 use tokio::sync::Notify;
 use tracing::Span;
 
+use crate::ledger::{Account, Ledger};
 use crate::queue::Reached;
 use crate::session::{AccountPosition, ChannelPosition, MemorySession};
 use crate::stats::Stats;
@@ -27,6 +28,7 @@ pub struct UnderWay {
 #[derive(Default)]
 struct Batch {
     events: Vec<UnderWay>,
+    accounts: Vec<Account>,
     account: Option<AccountPosition>,
     channels: HashMap<i64, ChannelPosition>,
 }
@@ -46,6 +48,7 @@ pub struct Checkpoint {
 pub struct Settler {
     shared: Arc<Shared>,
     session: Arc<MemorySession>,
+    ledger: Arc<Ledger>,
     stats: Stats,
 }
 
@@ -57,19 +60,29 @@ struct Shared {
 
 /// Both ends for one account.
 #[must_use]
-pub fn checkpoint(session: Arc<MemorySession>, stats: Stats) -> (Checkpoint, Settler) {
+pub fn checkpoint(session: Arc<MemorySession>, ledger: Arc<Ledger>, stats: Stats) -> (Checkpoint, Settler) {
     let shared = Arc::<Shared>::default();
     let checkpoint = Checkpoint {
         shared: Arc::clone(&shared),
     };
-    let settler = Settler { shared, session, stats };
+    let settler = Settler {
+        shared,
+        session,
+        ledger,
+        stats,
+    };
     (checkpoint, settler)
 }
 
 impl Checkpoint {
-    /// Hands over what some entries sent and how far they came. Calls are in the order of the
-    /// entries.
-    pub fn note(&self, events: Vec<UnderWay>, reached: impl IntoIterator<Item = Reached>) {
+    /// Hands over what some entries sent, which messages they were about, and how far they came.
+    /// Calls are in the order of the entries.
+    pub fn note(
+        &self,
+        events: Vec<UnderWay>,
+        accounts: impl IntoIterator<Item = Account>,
+        reached: impl IntoIterator<Item = Reached>,
+    ) {
         let mut inner = self.shared.lock();
         // Entries without events wait for those before them: they join the last batch, so that a
         // long wait does not pile up places.
@@ -80,6 +93,7 @@ impl Checkpoint {
             });
         }
         let Some(batch) = inner.batches.back_mut() else { return };
+        batch.accounts.extend(accounts);
         for reached in reached {
             match reached {
                 Reached::Account(position) => batch.account = Some(position),
@@ -120,6 +134,7 @@ impl Settler {
                     return;
                 }
             }
+            self.ledger.settle(batch.accounts);
             if batch.account.is_some() || !batch.channels.is_empty() {
                 self.session.advance(batch.account, batch.channels);
             }

@@ -57,6 +57,12 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// Whether the answer came and holds something that this client cannot read.
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        self.is("UNREADABLE_ANSWER*")
+    }
+
     /// Whether the error has this name, or begins with it if `name` ends in `*`.
     #[must_use]
     pub fn is(&self, name: &str) -> bool {

@@ -9,6 +9,7 @@ use tgmesh_proto::id::{self, IdParts};
 
 use crate::edits::Known;
 use crate::finding::Finding;
+use crate::masking;
 use crate::message::Record;
 use crate::peers::{self, Peers};
 
@@ -96,12 +97,13 @@ impl Subject {
 #[must_use]
 pub fn detection(
     origin: &Origin,
-    subject: Subject,
+    mut subject: Subject,
     event: EventKind,
     find: Finding,
     rules: Vec<String>,
     times: Times,
 ) -> Detection {
+    masking::hide_in_names(&mut subject);
     let id = IdParts {
         chat_id: subject.chat.id,
         chat_kind: subject.chat.kind,

@@ -13,6 +13,8 @@ mod connection;
 mod edits;
 mod event;
 mod finding;
+mod ledger;
+mod masking;
 mod matches;
 mod memory;
 mod message;
@@ -38,7 +40,8 @@ use tgmesh_stream::publish::{Limits, Publisher};
 use tgmesh_stream::{Link, Mesh, stats as reports, topology};
 
 use crate::account::Shared;
-use crate::queue::Budget;
+use crate::ledger::Ledgers;
+use crate::queue::Budgets;
 use crate::roster::Roster;
 use crate::session::{Store, StoreError};
 use crate::settings::Config;
@@ -108,7 +111,9 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
                 ..Limits::default()
             },
         ),
-        budget: Budget::default(),
+        budgets: Budgets::default(),
+        ledgers: Ledgers::default(),
+        mesh: mesh.clone(),
         roster: roster.clone(),
         stats,
         process: process.clone(),
@@ -175,7 +180,10 @@ async fn read_gauges(shared: Shared) {
             _ = ticks.tick() => {}
         }
         let stats = &shared.stats;
-        stats.queue_bytes.set(shared.budget.used() as f64);
+        stats.queue_bytes.set(shared.budgets.used() as f64);
+        let (open, unreadable) = shared.ledgers.open_ids();
+        stats.ledger_open.set(open as f64);
+        stats.ledger_unreadable.set(unreadable as f64);
         let remembered = shared.edits.lock().unwrap_or_else(PoisonError::into_inner).len();
         stats.remembered.set(remembered as f64);
         let remembered = shared.matches.lock().unwrap_or_else(PoisonError::into_inner).len();

@@ -22,6 +22,7 @@ use tgmesh_stream::{Mesh, StreamError, stream_state, window};
 
 use crate::edits::{Key, State};
 use crate::event::{self, Origin, Subject};
+use crate::masking;
 
 /// Most messages that are remembered; about 200 bytes each. The oldest go first.
 const MAX_MESSAGES: usize = 100_000;
@@ -246,7 +247,8 @@ impl Matches {
 
 /// Makes an event. `rules` are the names of all rules that matched.
 #[must_use]
-pub fn event(origin: &Origin, subject: Subject, told: Told, rules: Vec<String>, times: Times) -> Match {
+pub fn event(origin: &Origin, mut subject: Subject, told: Told, rules: Vec<String>, times: Times) -> Match {
+    masking::hide_in_names(&mut subject);
     let (kind, link) = match told {
         Told::Rules => (MatchKind::RuleMatched, None),
         Told::Link(link) => (MatchKind::UnresolvedLink, Some(link)),

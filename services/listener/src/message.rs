@@ -49,6 +49,8 @@ pub struct Record {
     pub forward: Option<Box<Forward>>,
     /// Bot API id of the sender; nothing for channel posts.
     pub sender: Option<i64>,
+    /// The revision of what was posted, once secrets are masked in what is kept.
+    kept_revision: Option<String>,
 }
 
 /// A mark over a part of the text.
@@ -146,6 +148,7 @@ impl Record {
             quote: message.reply_to.and_then(markup::quote),
             forward: message.fwd_from.map(|header| Box::new(markup::forward(header))),
             sender,
+            kept_revision: None,
         })
     }
 
@@ -210,12 +213,21 @@ impl Record {
             quote: reply_to.cloned().and_then(markup::quote),
             forward: forward.map(|header| Box::new(markup::forward(header))),
             sender: None,
+            kept_revision: None,
         }
     }
 
     /// The revision of this state; the same for every account that sees it.
+    ///
+    /// Taken over the message as it was posted, masked secrets included: two edits that differ in a
+    /// secret alone are two states, and a revision must not change when masking learns something
+    /// new. Its 32 bits of a hash say nothing about a secret of 128 bits or more: for every
+    /// revision there are 2⁹⁶ phrases.
     #[must_use]
     pub fn revision(&self) -> String {
+        if let Some(kept) = &self.kept_revision {
+            return kept.clone();
+        }
         let marks = self.marks.iter().map(|mark| RevisionEntity {
             kind: mark.kind,
             offset: mark.offset,
@@ -232,10 +244,17 @@ impl Record {
         id::revision(i64::from(self.edit_date_s), &self.text, marks, buttons)
     }
 
+    /// Holds the revision fast, before the text is changed.
+    pub fn keep_revision(&mut self) {
+        self.kept_revision = Some(self.revision());
+    }
+
     /// Bytes it occupies in the queue, about.
     #[must_use]
     pub fn size(&self) -> usize {
-        let strings = self.text.len() + self.quote.as_ref().map_or(0, String::len) + self.links.iter().map(String::len).sum::<usize>();
+        let strings = self.text.len()
+            + self.quote.as_ref().map_or(0, String::len)
+            + self.links.iter().map(String::len).sum::<usize>();
         let marks = self
             .marks
             .iter()

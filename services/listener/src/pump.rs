@@ -10,6 +10,7 @@ mod boxes;
 mod intake;
 mod jobs;
 mod recovery;
+mod repair;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,13 +23,15 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::connection::{CallError, Calls, Connection};
+use crate::ledger::{Ledger, Outcome};
 use crate::peers::Peers;
-use crate::queue;
+use crate::queue::{self, Change, Entry};
 use crate::session::{AccountPosition, ChannelPosition, MemorySession};
 use crate::stats::Stats;
 use crate::watch::Watch;
 use boxes::{AccountBox, ChannelBox};
 use jobs::Event;
+use repair::Probe;
 
 /// Updates taken off the library's queue at once.
 const BATCH: usize = 512;
@@ -49,6 +52,8 @@ pub struct Context {
     pub watch: Arc<Watch>,
     /// What is known of chats and people.
     pub peers: Arc<Peers>,
+    /// Which messages are accounted for.
+    pub ledger: Arc<Ledger>,
     /// Figures.
     pub stats: Stats,
 }
@@ -84,6 +89,8 @@ struct AccountTrack {
     too_long: Option<i32>,
     /// The server does not know the place: its own is being asked for.
     is_lost: bool,
+    /// When messages may be asked for by their ids.
+    repair: Pace,
 }
 
 /// A channel's sequence.
@@ -91,18 +98,12 @@ struct ChannelTrack {
     sequence: ChannelBox,
     told: ChannelPosition,
     pace: Pace,
-    /// The difference was too long: read history, then go on here.
-    history: Option<HistoryPlan>,
-}
-
-/// A history to be read.
-#[derive(Debug, Clone, Copy)]
-struct HistoryPlan {
-    /// Last message that is there.
-    from: i32,
-    /// Place in the sequence after it.
-    resume_pts: i32,
-    timeout_s: Option<i32>,
+    /// When messages may be asked for by their ids.
+    repair: Pace,
+    /// When the server is asked for the channel's place although it told of nothing new.
+    probe: Probe,
+    /// Most events of the next difference: fewer after an answer that could not be read.
+    slice: i32,
 }
 
 /// When the next request may go out.
@@ -127,6 +128,10 @@ struct Life<'a> {
     is_known: bool,
     dialogs_at: Option<Instant>,
     reading_dialogs: bool,
+    /// Places are being asked for, and when they may be again.
+    probes: Pace,
+    /// Chats whose places are asked for at once.
+    probe_size: usize,
     /// All differences are due then: something may have been lost unseen.
     resync_at: Option<Instant>,
     packets: usize,
@@ -148,13 +153,32 @@ impl Pump {
             context.watch.has(crate::peers::channel_chat_id(*id))
         });
         let channels = channels.map(|(id, position)| (id, ChannelTrack::new(ChannelBox::resume(id, position))));
+        let channels: HashMap<_, _> = channels.collect();
+        // A session knows how far it came even where the ledger has no chapter yet.
+        for (id, track) in &channels {
+            let last_id = track.told.last_id;
+            if last_id > 0 {
+                let chat = crate::peers::channel_chat_id(*id);
+                context.ledger.open(chat, last_id, last_id);
+            }
+        }
         Self {
             account,
-            channels: channels.collect(),
+            channels,
             context,
             queue,
             has_dialogs: false,
         }
+    }
+
+    /// Hands an entry to the worker; its messages are under way from here on.
+    fn push(&self, entry: Entry) {
+        let accounts = entry.change.iter().flat_map(Change::accounts);
+        // What is deleted comes no more: it is not waited for.
+        for account in accounts.filter(|account| account.outcome != Outcome::Deleted) {
+            self.context.ledger.take(account.chat, account.id);
+        }
+        self.queue.push(entry);
     }
 
     /// Takes updates from a connection until it ends. `is_up` is called once the account is
@@ -216,6 +240,7 @@ impl AccountTrack {
             pace: Pace::default(),
             too_long: None,
             is_lost: false,
+            repair: Pace::default(),
         }
     }
 }
@@ -226,7 +251,9 @@ impl ChannelTrack {
             told: sequence.position(),
             sequence,
             pace: Pace::default(),
-            history: None,
+            repair: Pace::default(),
+            probe: Probe::begin(),
+            slice: jobs::PAGE,
         }
     }
 }

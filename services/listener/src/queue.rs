@@ -4,15 +4,16 @@
 //! drops in silence. When the bytes are used up the pump refuses what comes and fetches it later
 //! by the difference; nothing that was taken is ever dropped.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
 
+use crate::ledger::{self, Account, Outcome};
 use crate::message::Record;
 use crate::session::{AccountPosition, ChannelPosition};
 
-/// Bytes of all queues of the process together.
+/// Bytes of one account's queue.
 const LIMIT_BYTES: usize = 16 << 20;
 
 /// One thing to do, and how far it brings the account.
@@ -39,6 +40,8 @@ pub enum Change {
         /// Their ids.
         ids: Vec<i32>,
     },
+    /// A message that holds nothing of ours: it counts as seen.
+    Passed(Account),
 }
 
 /// A message, and how it was seen.
@@ -52,6 +55,31 @@ pub struct Seen {
     pub pts: i32,
     /// Where it came from.
     pub source: Source,
+}
+
+impl Change {
+    /// What becomes of the messages it is about, once it is in the stream.
+    pub fn accounts(&self) -> impl Iterator<Item = Account> + '_ {
+        let (one, chat, ids): (_, _, &[i32]) = match self {
+            Self::Message(seen) => {
+                let outcome = match seen.source {
+                    Source::Live => Outcome::Received,
+                    Source::Difference | Source::History => Outcome::Recovered,
+                };
+                let chat = ledger::chapter_of(seen.record.chat_id, seen.record.kind);
+                let id = seen.record.id;
+                (Some(Account { chat, id, outcome }), chat, &[])
+            }
+            Self::Deleted { chat_id, ids } => (None, chat_id.unwrap_or(ledger::OWN), ids),
+            Self::Passed(account) => (Some(*account), account.chat, &[]),
+        };
+        let deleted = ids.iter().map(move |&id| Account {
+            chat,
+            id,
+            outcome: Outcome::Deleted,
+        });
+        one.into_iter().chain(deleted)
+    }
 }
 
 /// Where a message came from.
@@ -74,10 +102,36 @@ pub enum Reached {
     Channel(i64, ChannelPosition),
 }
 
-/// Bytes in all queues of the process.
+/// Bytes in the queue of one account.
 #[derive(Debug, Clone, Default)]
 pub struct Budget {
     used: Arc<AtomicUsize>,
+}
+
+/// The budgets of all accounts of the process, for the figures.
+#[derive(Debug, Clone, Default)]
+pub struct Budgets {
+    all: Arc<Mutex<Vec<Budget>>>,
+}
+
+impl Budgets {
+    /// A budget for one more account.
+    #[must_use]
+    pub fn add(&self) -> Budget {
+        let budget = Budget::default();
+        self.all
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(budget.clone());
+        budget
+    }
+
+    /// Bytes that are queued now, in all of them.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().map(Budget::used).sum()
+    }
 }
 
 /// The pump's end.
@@ -168,7 +222,7 @@ impl Entry {
             + match &self.change {
                 Some(Change::Message(seen)) => size_of::<Seen>() + seen.record.size(),
                 Some(Change::Deleted { ids, .. }) => ids.len() * size_of::<i32>(),
-                None => 0,
+                Some(Change::Passed(_)) | None => 0,
             }
     }
 }

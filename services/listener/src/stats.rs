@@ -4,6 +4,8 @@ use tgmesh_lifecycle::metrics::{Counter, Gauge, Histogram, Metrics};
 use tgmesh_proto::detection::Family;
 use tgmesh_proto::matched::MatchKind;
 
+use crate::ledger::Outcome;
+
 /// All of them. Clones share.
 #[derive(Debug, Clone)]
 pub struct Stats {
@@ -46,12 +48,20 @@ pub struct Stats {
     pub recovered: Counter,
     /// Messages that came from history.
     pub backfilled: Counter,
-    /// Ranges of messages that could not be fetched.
-    pub holes: Counter,
+    /// Message ids by what became of them, in the order of [`Outcome::ALL`].
+    accounted: [Counter; Outcome::ALL.len()],
+    /// Those that no request brought, alone: an operator should look at them.
+    unreachable: Counter,
+    /// Message ids that are missing and being asked for.
+    pub ledger_open: Gauge,
+    /// Those of them whose answers cannot be read by this client.
+    pub ledger_unreadable: Gauge,
     /// Updates that were refused for lack of room, to be fetched later.
     pub refused: Counter,
     /// Times that updates may have been lost before they were seen; all differences were ordered.
     pub overflows: Counter,
+    /// Updates in differences that this client cannot read, and passed.
+    pub unreadable: Counter,
     /// Connections lost.
     pub reconnects: Counter,
     /// Bytes between the socket and the detector.
@@ -83,6 +93,10 @@ impl Stats {
         let detections = Family::ALL.map(|family| {
             let labels = [("family", family.as_str())];
             metrics.counter_with("detections_total", "Events by address family", &labels)
+        });
+        let accounted = Outcome::ALL.map(|outcome| {
+            let labels = [("outcome", outcome.as_str())];
+            metrics.counter_with("ledger_ids_total", "Message ids by what became of them", &labels)
         });
         let matches = MatchKind::ALL.map(|kind| {
             let labels = [("event", kind.as_str())];
@@ -133,7 +147,13 @@ impl Stats {
                 "Messages that came by a difference instead of the socket",
             ),
             backfilled: counter("backfilled_total", "Messages that came from history"),
-            holes: counter("holes_total", "Ranges of messages that could not be fetched"),
+            accounted,
+            unreachable: counter("unreachable_total", "Message ids that no request brought"),
+            ledger_open: metrics.gauge("ledger_open", "Message ids that are missing and being asked for"),
+            ledger_unreadable: metrics.gauge(
+                "ledger_unreadable",
+                "Missing message ids whose answers hold something that this client cannot read",
+            ),
             refused: counter(
                 "refused_total",
                 "Updates that were refused for lack of room, to be fetched later",
@@ -141,6 +161,10 @@ impl Stats {
             overflows: counter(
                 "overflows_total",
                 "Times that updates may have been lost unseen; all differences were ordered",
+            ),
+            unreadable: counter(
+                "unreadable_total",
+                "Updates in differences that this client cannot read, and passed",
             ),
             reconnects: counter("reconnects_total", "Connections to Telegram that were lost"),
             queue_bytes: metrics.gauge("queue_bytes", "Bytes between the socket and the detector"),
@@ -159,6 +183,15 @@ impl Stats {
                 "seen_crowded_out_total",
                 "Sightings that were forgotten before their time, for want of room",
             ),
+        }
+    }
+
+    /// Counts message ids by what became of them.
+    pub fn account(&self, outcome: Outcome, ids: u64) {
+        // `ALL` is in the order of the variants.
+        self.accounted[outcome as usize].add(ids);
+        if outcome == Outcome::Unreachable {
+            self.unreachable.add(ids);
         }
     }
 

@@ -19,6 +19,7 @@ use crate::checkpoint::{Checkpoint, UnderWay};
 use crate::edits::{self, Edits, Key, State};
 use crate::event::{self, Origin, Subject};
 use crate::finding::Finding;
+use crate::masking;
 use crate::matches::{Candidates, Matches};
 use crate::peers::Peers;
 use crate::queue::{Change, Entry, Receiver, Seen, Source};
@@ -77,19 +78,21 @@ impl Worker {
             }
             let mut events = Vec::new();
             let mut reached = Vec::new();
+            let mut accounts = Vec::with_capacity(received);
             for entry in batch.drain(..) {
                 let size = entry.size();
                 reached.extend(entry.reached);
+                accounts.extend(entry.change.iter().flat_map(Change::accounts));
                 self.handle(entry, &mut found, &mut events).await;
                 queue.done(size);
             }
-            self.checkpoint.note(events, reached);
+            self.checkpoint.note(events, accounts, reached);
         }
     }
 
     async fn handle(&mut self, entry: Entry, found: &mut Findings, events: &mut Vec<UnderWay>) {
         match entry.change {
-            None => {}
+            None | Some(Change::Passed(_)) => {}
             Some(Change::Message(seen)) => self.message(*seen, entry.received_us, found, events).await,
             Some(Change::Deleted { chat_id, ids }) => {
                 for id in ids {
@@ -99,7 +102,7 @@ impl Worker {
         }
     }
 
-    async fn message(&mut self, seen: Seen, received_us: i64, found: &mut Findings, events: &mut Vec<UnderWay>) {
+    async fn message(&mut self, mut seen: Seen, received_us: i64, found: &mut Findings, events: &mut Vec<UnderWay>) {
         self.stats.messages.inc();
         if seen.is_edit {
             self.stats.edits.inc();
@@ -119,7 +122,10 @@ impl Worker {
         let (detect, _) = trace::child(&context, || {
             tracing::info_span!("detect", finds = tracing::field::Empty)
         });
-        detect.in_scope(|| self.detect(&seen, found));
+        detect.in_scope(|| {
+            self.detect(&seen, found);
+            masking::hide(&mut seen.record, found);
+        });
         detect.record("finds", found.finds.len());
         drop(detect);
         let detected_us = clock::now_us();
@@ -163,6 +169,7 @@ impl Worker {
         let links: Vec<_> = record.links.iter().map(String::as_str).collect();
         // A name too short for any address is not worth a look.
         let name = |id: i64| self.peers.name(id).filter(|name| name.len() >= SHORTEST_NAME);
+        let name = |id| name(id).map(masking::hidden_in_name);
         let sender = record.sender.filter(|&id| id != record.chat_id).and_then(name);
         let chat = name(record.chat_id);
         let names = [

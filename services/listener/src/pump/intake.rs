@@ -7,6 +7,7 @@ use grammers_tl_types::{enums, types};
 
 use super::boxes::{ChannelBox, Place, stand_in};
 use super::{ChannelTrack, End, Life, NUDGE_PACKETS};
+use crate::ledger::{self, Account, Outcome};
 use crate::message::Record;
 use crate::peers;
 use crate::queue::{Change, Entry, Reached, Seen, Source};
@@ -200,19 +201,23 @@ impl Life<'_> {
             return;
         };
         // Reduced only when somebody wants it.
-        let change = if self.pump.context.watch.has(chat_id) {
-            Record::of(message, self.pump.context.session.user_id()).map(|record| {
-                Change::Message(Box::new(Seen {
-                    record,
-                    is_edit,
-                    pts: place.pts,
-                    source: Source::Live,
-                }))
-            })
-        } else {
+        if !self.pump.context.watch.has(chat_id) {
             return;
+        }
+        let change = match Record::of(message, self.pump.context.session.user_id()) {
+            Some(record) => Change::Message(Box::new(Seen {
+                record,
+                is_edit,
+                pts: place.pts,
+                source: Source::Live,
+            })),
+            None => Change::Passed(Account {
+                chat: chat_id,
+                id,
+                outcome: Outcome::Received,
+            }),
         };
-        self.channel(channel_id, change, place, (!is_edit).then_some(id), received_us);
+        self.channel(channel_id, Some(change), place, (!is_edit).then_some(id), received_us);
     }
 
     /// Takes a channel's update: its content goes on, its place into the box.
@@ -235,12 +240,13 @@ impl Life<'_> {
             return;
         }
         track.sequence.observe(place);
+        track.probe.is_pushed();
         if let Some(id) = message_id {
             track.sequence.saw(id);
         }
         let reached = track.reached(id);
         if change.is_some() || reached.is_some() {
-            pump.queue.push(Entry {
+            pump.push(Entry {
                 change,
                 reached,
                 received_us,
@@ -276,7 +282,7 @@ impl Life<'_> {
     }
 
     pub(super) fn own_deletion(&mut self, ids: Vec<i32>, received_us: i64) {
-        self.pump.queue.push(Entry {
+        self.pump.push(Entry {
             change: Some(Change::Deleted { chat_id: None, ids }),
             reached: None,
             received_us,
@@ -291,9 +297,35 @@ impl Life<'_> {
         source: Source,
         received_us: i64,
     ) {
-        if let Some(record) = Record::of(message, self.pump.context.session.user_id()) {
-            self.hand_on(record, is_edit, pts, source, received_us);
+        let place = place_of(&message);
+        match Record::of(message, self.pump.context.session.user_id()) {
+            Some(record) => self.hand_on(record, is_edit, pts, source, received_us),
+            None => {
+                if let Some((chat_id, id)) = place {
+                    self.pass(chat_id, id, source);
+                }
+            }
         }
+    }
+
+    /// Accounts for a message that holds nothing of ours: one about the chat itself, or one of a
+    /// chat that is not watched but shares the account's ids.
+    fn pass(&mut self, chat_id: i64, id: i32, source: Source) {
+        let chat = match peers::channel_id(chat_id) {
+            Some(_) if !self.pump.context.watch.has(chat_id) => return,
+            Some(_) => chat_id,
+            None => ledger::OWN,
+        };
+        let outcome = if source == Source::Live {
+            Outcome::Received
+        } else {
+            Outcome::Recovered
+        };
+        self.pump.push(Entry {
+            change: Some(Change::Passed(Account { chat, id, outcome })),
+            reached: None,
+            received_us: 0,
+        });
     }
 
     /// Hands a message on, if its chat is watched.
@@ -306,14 +338,14 @@ impl Life<'_> {
             account.sequence.saw(record.id);
         }
         if !pump.context.watch.has(record.chat_id) {
-            return;
+            return self.pass(record.chat_id, record.id, source);
         }
         match source {
             Source::Live => {}
             Source::Difference => pump.context.stats.recovered.inc(),
             Source::History => pump.context.stats.backfilled.inc(),
         }
-        pump.queue.push(Entry {
+        pump.push(Entry {
             change: Some(Change::Message(Box::new(Seen {
                 record,
                 is_edit,
@@ -338,7 +370,7 @@ impl Life<'_> {
         // While history is read, what lies behind the place is not all there.
         if position != account.told && account.too_long.is_none() {
             account.told = position;
-            self.pump.queue.push(Entry {
+            self.pump.push(Entry {
                 change: None,
                 reached: Some(Reached::Account(position)),
                 received_us: 0,
@@ -359,7 +391,7 @@ impl ChannelTrack {
 }
 
 /// Bot API id of a message's chat, and its id.
-fn place_of(message: &enums::Message) -> Option<(i64, i32)> {
+pub(super) fn place_of(message: &enums::Message) -> Option<(i64, i32)> {
     match message {
         enums::Message::Message(types::Message { peer_id, id, .. }) => Some((peers::id_of(peer_id), *id)),
         enums::Message::Service(message) => Some((peers::id_of(&message.peer_id), message.id)),

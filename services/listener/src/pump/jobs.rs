@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use grammers_tl_types::functions::{messages, updates};
+use grammers_tl_types::functions::{channels, messages, updates};
 use grammers_tl_types::{enums, types};
 use tokio::sync::mpsc;
 
@@ -11,7 +11,7 @@ use crate::connection::{CallError, Calls};
 use crate::peers;
 
 /// Messages and dialogs in one answer: Telegram gives no more.
-const PAGE: i32 = 100;
+pub(super) const PAGE: i32 = 100;
 /// Pages of a history that are read in one go; then others have their turn.
 const MAX_PAGES: usize = 50;
 /// Most pages of dialogs.
@@ -32,21 +32,26 @@ pub enum Event {
     ChannelPlace(i64, Result<Option<DialogPlace>, CallError>),
     /// A part of history, oldest message first.
     Page(Page),
-    /// All of a channel's history was read, or this is how far it came.
-    ChannelHistory(i64, HistoryEnd),
+    /// Messages that were asked for by their ids: the channel, or nothing for the account's own;
+    /// the ids; the messages.
+    Ids(Option<i64>, Vec<i32>, Result<Page, CallError>),
+    /// History was read between two ids, as far as it could.
+    Sweep(Option<i64>, (i32, i32), Result<(), CallError>),
+    /// The places of these channels at the server.
+    Places(Vec<i64>, Result<Vec<DialogPlace>, CallError>),
     /// Histories of private chats and basic groups were read, but for so many chats that refused.
     AccountHistory(Result<u64, CallError>),
 }
 
 /// The end of reading a history.
 #[derive(Debug)]
-pub struct HistoryEnd {
+struct HistoryEnd {
     /// Id of the last message that was read.
-    pub read_to: i32,
+    read_to: i32,
     /// Whether there may be more behind it.
-    pub is_cut: bool,
+    is_cut: bool,
     /// Why it ended early.
-    pub result: Result<(), CallError>,
+    result: Result<(), CallError>,
 }
 
 /// Dialogs, and who is in them.
@@ -93,7 +98,13 @@ pub async fn account_difference(calls: Calls, request: updates::GetDifference, e
     let _ = events.send(Event::Account(answer)).await;
 }
 
-pub async fn channel_difference(calls: Calls, id: i64, access_hash: i64, pts: i32, events: mpsc::Sender<Event>) {
+pub async fn channel_difference(
+    calls: Calls,
+    (id, access_hash): (i64, i64),
+    pts: i32,
+    limit: i32,
+    events: mpsc::Sender<Event>,
+) {
     let channel = types::InputChannel {
         channel_id: id,
         access_hash,
@@ -103,7 +114,7 @@ pub async fn channel_difference(calls: Calls, id: i64, access_hash: i64, pts: i3
         channel: channel.into(),
         filter: enums::ChannelMessagesFilter::Empty,
         pts,
-        limit: PAGE,
+        limit,
     };
     let answer = calls.call(&request).await;
     let _ = events.send(Event::Channel(id, Box::new(answer))).await;
@@ -174,16 +185,6 @@ async fn read_dialogs(calls: &Calls) -> Result<Dialogs, CallError> {
     Ok(all)
 }
 
-/// Reads a channel's history from behind `from` to its end.
-pub async fn channel_history(calls: Calls, id: i64, access_hash: i64, from: i32, events: mpsc::Sender<Event>) {
-    let peer = types::InputPeerChannel {
-        channel_id: id,
-        access_hash,
-    };
-    let end = read_history(&calls, peer.into(), from, &events).await;
-    let _ = events.send(Event::ChannelHistory(id, end)).await;
-}
-
 /// Reads what private chats and basic groups have behind `from`; their ids are one sequence.
 pub async fn account_history(calls: Calls, from: i32, events: mpsc::Sender<Event>) {
     let result = read_account_history(&calls, from, &events).await;
@@ -202,7 +203,7 @@ async fn read_account_history(calls: &Calls, from: i32, events: &mpsc::Sender<Ev
         };
         let mut from = from;
         loop {
-            let end = read_history(calls, peer.clone(), from, events).await;
+            let end = read_history(calls, peer.clone(), (from, i32::MAX), events).await;
             from = end.read_to;
             match end.result {
                 Ok(()) if end.is_cut => {}
@@ -220,8 +221,70 @@ async fn read_account_history(calls: &Calls, from: i32, events: &mpsc::Sender<Ev
     Ok(failed)
 }
 
+/// Asks for messages by their ids: of a channel (its id and access hash), or of the account's own
+/// sequence.
+pub async fn by_ids(calls: Calls, channel: Option<(i64, i64)>, ids: Vec<i32>, events: mpsc::Sender<Event>) {
+    let id = ids
+        .iter()
+        .map(|&id| types::InputMessageId { id }.into())
+        .collect::<Vec<enums::InputMessage>>();
+    let answer = match channel {
+        Some((channel_id, access_hash)) => {
+            let channel = types::InputChannel {
+                channel_id,
+                access_hash,
+            };
+            let channel = channel.into();
+            calls.call(&channels::GetMessages { channel, id }).await
+        }
+        None => calls.call(&messages::GetMessages { id }).await,
+    };
+    let channel = channel.map(|(id, _)| id);
+    let _ = events.send(Event::Ids(channel, ids, answer.map(page_of))).await;
+}
+
+/// Reads a channel's history between two ids, both of them in it.
+pub async fn sweep(calls: Calls, (id, access_hash): (i64, i64), from: i32, to: i32, events: mpsc::Sender<Event>) {
+    let peer = types::InputPeerChannel {
+        channel_id: id,
+        access_hash,
+    };
+    let end = read_history(&calls, peer.into(), (from - 1, to), &events).await;
+    let to = if end.is_cut { end.read_to } else { to };
+    let _ = events.send(Event::Sweep(Some(id), (from, to), end.result)).await;
+}
+
+/// Reads the histories of private chats and basic groups behind `from`.
+pub async fn own_sweep(calls: Calls, from: i32, to: i32, events: mpsc::Sender<Event>) {
+    let result = read_account_history(&calls, from - 1, &events).await;
+    let result = result.map(drop);
+    let _ = events.send(Event::Sweep(None, (from, to), result)).await;
+}
+
+/// The places of some channels.
+pub async fn channel_places(calls: Calls, channels: Vec<(i64, i64)>, events: mpsc::Sender<Event>) {
+    let peers = channels.iter().map(|&(channel_id, access_hash)| {
+        let peer = types::InputPeerChannel {
+            channel_id,
+            access_hash,
+        };
+        types::InputDialogPeer { peer: peer.into() }.into()
+    });
+    let request = messages::GetPeerDialogs { peers: peers.collect() };
+    let answer = calls.call(&request).await;
+    let places = answer
+        .map(|enums::messages::PeerDialogs::Dialogs(answer)| answer.dialogs.iter().filter_map(place_of).collect());
+    let asked = channels.into_iter().map(|(id, _)| id).collect();
+    let _ = events.send(Event::Places(asked, places)).await;
+}
+
 /// Pages go from old to new: each asks for the messages right above the last one.
-async fn read_history(calls: &Calls, peer: enums::InputPeer, from: i32, events: &mpsc::Sender<Event>) -> HistoryEnd {
+async fn read_history(
+    calls: &Calls,
+    peer: enums::InputPeer,
+    (from, to): (i32, i32),
+    events: &mpsc::Sender<Event>,
+) -> HistoryEnd {
     let mut read_to = from;
     for _ in 0..MAX_PAGES {
         let request = messages::GetHistory {
@@ -262,6 +325,13 @@ async fn read_history(calls: &Calls, peer: enums::InputPeer, from: i32, events: 
         // The pump takes pages while it has room: this is where a long history waits.
         let _ = events.send(Event::Page(page)).await;
         read_to = last;
+        if last >= to {
+            return HistoryEnd {
+                read_to,
+                is_cut: false,
+                result: Ok(()),
+            };
+        }
     }
     HistoryEnd {
         read_to,
@@ -280,7 +350,7 @@ fn page_of(answer: enums::messages::Messages) -> Page {
     Page { messages, chats, users }
 }
 
-fn message_id(message: &enums::Message) -> i32 {
+pub(super) fn message_id(message: &enums::Message) -> i32 {
     match message {
         enums::Message::Message(message) => message.id,
         enums::Message::Service(message) => message.id,

@@ -5,25 +5,27 @@ mod channel;
 
 use std::time::{Duration, Instant};
 
-use grammers_tl_types::types;
+use grammers_tl_types::{enums, types};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::boxes::{AccountBox, ChannelBox, is_due};
 use super::jobs::{self, DialogPlace, Dialogs, Event, Page};
-use super::{AccountTrack, ChannelTrack, End, Life, Pump};
+use super::repair::AT_ONCE;
+use super::{AccountTrack, ChannelTrack, End, Life, Pace, Pump, intake};
 use crate::connection::{CallError, Calls};
-use crate::message::Record;
 use crate::peers;
 use crate::queue::{Entry, Reached, Source};
 use crate::session::{AccountPosition, ChannelPosition};
 
 /// Channel requests at once: enough to hide their latency, few enough for Telegram.
-const MAX_IN_FLIGHT: usize = 8;
+pub(super) const MAX_IN_FLIGHT: usize = 8;
 /// Before a request is made again that failed for a reason that may pass.
-const RETRY: Duration = Duration::from_secs(2);
+pub(super) const RETRY: Duration = Duration::from_secs(2);
 /// Before a chat is asked again that Telegram refuses.
 const SET_ASIDE: Duration = Duration::from_secs(30);
+/// Before the next piece is asked for after one that could not be read.
+pub(super) const UNREADABLE: Duration = Duration::from_millis(100);
 /// Between two readings of the dialogs.
 const DIALOGS_PAUSE: Duration = Duration::from_secs(10);
 
@@ -38,6 +40,8 @@ impl<'a> Life<'a> {
             is_known: false,
             dialogs_at: None,
             reading_dialogs: false,
+            probes: Pace::default(),
+            probe_size: AT_ONCE,
             resync_at: None,
             packets: 0,
             is_due: false,
@@ -46,10 +50,12 @@ impl<'a> Life<'a> {
         // Requests of an earlier connection are gone.
         if let Some(account) = &mut life.pump.account {
             account.pace.busy = false;
+            account.repair.busy = false;
             account.pace.due = true;
         }
         for track in life.pump.channels.values_mut() {
             track.pace.busy = false;
+            track.repair.busy = false;
             track.pace.due = true;
         }
         let (calls, events) = life.handles();
@@ -72,7 +78,7 @@ impl<'a> Life<'a> {
         let behind = pump
             .channels
             .values()
-            .filter(|track| track.pace.busy || track.history.is_some());
+            .filter(|track| track.pace.busy || track.pace.failures > 0);
         pump.context.stats.chats_behind.set(behind.count() as f64);
         if self.resync_at.is_some_and(|at| is_due(Some(at))) {
             self.resync_at = None;
@@ -90,6 +96,7 @@ impl<'a> Life<'a> {
             self.jobs.spawn(jobs::dialogs(calls, events));
         }
         self.schedule();
+        self.repair();
     }
 
     /// Sends the requests that are due. What comes in large pieces is asked for only while there
@@ -125,10 +132,9 @@ impl<'a> Life<'a> {
             if std::mem::take(&mut track.pace.due) {
                 track.sequence.request_difference();
             }
-            let wanted = track.sequence.wants_difference();
-            if wanted.is_none() && track.history.is_none() {
+            let Some(pts) = track.sequence.wants_difference() else {
                 continue;
-            }
+            };
             let Some(hash) = self.pump.context.peers.channel_hash(id) else {
                 // Its dialog has the hash; until then its messages come by the socket alone.
                 track.pace.wait(RETRY);
@@ -136,13 +142,8 @@ impl<'a> Life<'a> {
                 continue;
             };
             let (calls, events) = (self.calls.clone(), self.events.clone());
-            match (track.history, wanted) {
-                (Some(plan), _) => self
-                    .jobs
-                    .spawn(jobs::channel_history(calls, id, hash, plan.from, events)),
-                (None, Some(pts)) => self.jobs.spawn(jobs::channel_difference(calls, id, hash, pts, events)),
-                (None, None) => continue,
-            };
+            let job = jobs::channel_difference(calls, (id, hash), pts, track.slice, events);
+            self.jobs.spawn(job);
             track.pace.busy = true;
             self.in_flight += 1;
         }
@@ -163,17 +164,22 @@ impl<'a> Life<'a> {
                 self.on_channel_place(id, answer);
             }
             Event::Page(page) => self.on_page(page, now_us),
-            Event::ChannelHistory(id, end) => {
-                self.in_flight = self.in_flight.saturating_sub(1);
-                self.on_channel_history(id, end);
-            }
             Event::AccountHistory(result) => self.on_account_history(result),
+            Event::Ids(channel, asked, answer) => {
+                self.in_flight = self.in_flight.saturating_sub(usize::from(channel.is_some()));
+                self.on_ids(channel, &asked, answer, now_us);
+            }
+            Event::Sweep(channel, range, result) => {
+                self.in_flight = self.in_flight.saturating_sub(usize::from(channel.is_some()));
+                self.on_sweep(channel, range, result);
+            }
+            Event::Places(asked, answer) => self.on_places(asked, answer),
         }
         self.schedule();
     }
 
     /// Ends the connection where the error says so; else gives it back.
-    fn survive(&mut self, error: CallError) -> Option<CallError> {
+    pub(super) fn survive(&mut self, error: CallError) -> Option<CallError> {
         match error {
             CallError::Dead(why) => self.fatal = Some(End::Dead(why)),
             CallError::Lost(why) => self.fatal = Some(End::Lost(why)),
@@ -225,6 +231,11 @@ impl<'a> Life<'a> {
                 let Some(error) = self.survive(error) else { return };
                 let wait = match error {
                     CallError::Flood(wait) => wait,
+                    // A message in them cannot be read: it will be an old one in a while.
+                    _ if error.is_unreadable() => {
+                        self.pump.has_dialogs = true;
+                        SET_ASIDE
+                    }
                     // Bots have none.
                     CallError::Refused { .. } => {
                         self.pump.has_dialogs = true;
@@ -263,7 +274,13 @@ impl<'a> Life<'a> {
             return;
         };
         let pump = &mut *self.pump;
-        if !pump.context.watch.has(place.chat_id) || pump.channels.contains_key(&id) {
+        if !pump.context.watch.has(place.chat_id) {
+            return;
+        }
+        pump.context
+            .ledger
+            .open(place.chat_id, place.top_message, place.top_message);
+        if pump.channels.contains_key(&id) {
             return;
         }
         let position = ChannelPosition {
@@ -272,7 +289,7 @@ impl<'a> Life<'a> {
         };
         pump.channels
             .insert(id, ChannelTrack::new(ChannelBox::begin(id, position)));
-        pump.queue.push(Entry {
+        pump.push(Entry {
             change: None,
             reached: Some(Reached::Channel(id, position)),
             received_us: 0,
@@ -282,14 +299,17 @@ impl<'a> Life<'a> {
     fn on_page(&mut self, page: Page, now_us: i64) {
         self.learn(page.chats, page.users);
         for message in page.messages {
-            let Some(record) = Record::of(message, self.pump.context.session.user_id()) else {
-                continue;
-            };
-            let channel = peers::channel_id(record.chat_id).and_then(|id| self.pump.channels.get_mut(&id));
-            if let Some(track) = channel {
-                track.sequence.saw(record.id);
-            }
-            self.hand_on(record, false, 0, Source::History, now_us);
+            self.fetched(message, Source::History, now_us);
         }
+    }
+
+    /// Hands on a message that was fetched by itself.
+    pub(super) fn fetched(&mut self, message: enums::Message, source: Source, now_us: i64) {
+        if let Some((chat_id, id)) = intake::place_of(&message)
+            && let Some(track) = peers::channel_id(chat_id).and_then(|id| self.pump.channels.get_mut(&id))
+        {
+            track.sequence.saw(id);
+        }
+        self.own_message(message, false, 0, source, now_us);
     }
 }

@@ -15,6 +15,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 struct Follower {
     session: Arc<MemorySession>,
+    ledger: Arc<Ledger>,
     stop: CancellationToken,
     queue: Receiver,
     stats: Stats,
@@ -39,6 +40,12 @@ fn session(running: &Running) -> Content {
 }
 
 fn follow(start: Content, budget: &Budget) -> Follower {
+    let stats = Stats::new(&Process::detached("listener", "test").metrics);
+    follow_on(start, Arc::new(Ledger::new(stats)), budget)
+}
+
+/// Follows with what an earlier start knew.
+fn follow_on(start: Content, ledger: Arc<Ledger>, budget: &Budget) -> Follower {
     let session = Arc::new(MemorySession::new(start));
     let watch = Arc::new(Watch::new(&Wanted::All));
     let process = Process::detached("listener", "test");
@@ -48,6 +55,7 @@ fn follow(start: Content, budget: &Budget) -> Follower {
         session: Arc::clone(&session),
         peers: Arc::new(Peers::restore(&session.channels(), &watch)),
         watch,
+        ledger: Arc::clone(&ledger),
         stats: stats.clone(),
     };
     let (sender, queue) = queue(budget);
@@ -61,6 +69,7 @@ fn follow(start: Content, budget: &Budget) -> Follower {
     });
     Follower {
         session,
+        ledger,
         stop: end,
         queue,
         stats,
@@ -81,6 +90,7 @@ impl Follower {
                 continue;
             };
             self.queue.done(entry.size());
+            self.ledger.settle(entry.change.iter().flat_map(Change::accounts));
             match entry.reached {
                 Some(Reached::Account(place)) => self.session.advance(Some(place), []),
                 Some(Reached::Channel(id, place)) => self.session.advance(None, [(id, place)]),
@@ -134,6 +144,7 @@ async fn a_poisoned_channel_holds_up_no_other() {
     let channel = chat(&running, tgmesh_telegram_sim::ChatKind::Channel);
     let mut follower = follow(session(&running), &Budget::default());
     follower.settle(&running, channel).await;
+    let ledger = Arc::clone(&follower.ledger);
     let mut content = follower.end().await;
     // One that the server does not know, and one whose place it does not know.
     let group = crate::peers::channel_id(chat(&running, tgmesh_telegram_sim::ChatKind::Supergroup)).unwrap();
@@ -154,13 +165,13 @@ async fn a_poisoned_channel_holds_up_no_other() {
     content.positions.channels.entry(group).or_default().pts += 1000;
     post(&running, channel, "missed");
     post(&running, crate::peers::channel_chat_id(group), "lost place");
-    let mut follower = follow(content, &Budget::default());
+    let mut follower = follow_on(content, ledger, &Budget::default());
     let mut texts = vec![follower.message().await, follower.message().await];
     texts.sort_by(|a, b| a.0.cmp(&b.0));
     assert_eq!(
         texts,
         [
-            ("lost place".to_owned(), Source::History),
+            ("lost place".to_owned(), Source::Difference),
             ("missed".to_owned(), Source::Difference)
         ]
     );

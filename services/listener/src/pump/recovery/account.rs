@@ -92,8 +92,9 @@ impl Life<'_> {
             error => {
                 tracing::warn!(account = %self.pump.context.account, %error, "couldn't fetch the account's difference");
                 account.pace.fail(RETRY);
-                if error.is("PERSISTENT_TIMESTAMP_*") {
-                    // A place that the server does not know: its own, and history up to there.
+                if error.is("PERSISTENT_TIMESTAMP_*") || error.is_unreadable() {
+                    // A place that the server does not know, or an answer that cannot be read: the
+                    // server's own place, and history up to there.
                     account.is_lost = true;
                     let (calls, events) = self.handles();
                     self.jobs.spawn(jobs::state(calls, events));
@@ -106,8 +107,7 @@ impl Life<'_> {
         let Some(account) = &mut self.pump.account else { return };
         account.pace.busy = false;
         match result {
-            Ok(failed) => {
-                self.pump.context.stats.holes.add(failed);
+            Ok(_) => {
                 if let Some(pts) = account.too_long.take() {
                     account.pace.succeed();
                     account.sequence.apply(types::updates::DifferenceTooLong { pts }.into());
@@ -120,6 +120,14 @@ impl Life<'_> {
                 let Some(account) = &mut self.pump.account else { return };
                 match error {
                     CallError::Flood(wait) => account.pace.wait(wait),
+                    // What is missing is asked for by its ids: that finds the one that cannot be read.
+                    error if error.is_unreadable() => {
+                        tracing::warn!(account = %self.pump.context.account, %error, "couldn't read history");
+                        if let Some(pts) = account.too_long.take() {
+                            account.sequence.apply(types::updates::DifferenceTooLong { pts }.into());
+                        }
+                        self.tell_account();
+                    }
                     error => {
                         tracing::warn!(account = %self.pump.context.account, %error, "couldn't read history");
                         account.pace.fail(RETRY);

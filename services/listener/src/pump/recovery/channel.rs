@@ -1,14 +1,14 @@
-//! Differences of channels and supergroups, and their histories where differences end.
+//! Differences of channels and supergroups.
 
 use grammers_tl_types::enums;
 
-use super::{RETRY, SET_ASIDE};
+use super::{RETRY, SET_ASIDE, UNREADABLE};
 use crate::connection::CallError;
 use crate::message::Record;
 use crate::peers;
 use crate::pump::boxes::ChannelBox;
-use crate::pump::jobs::{self, DialogPlace, HistoryEnd};
-use crate::pump::{ChannelTrack, HistoryPlan, Life};
+use crate::pump::jobs::{self, DialogPlace};
+use crate::pump::{ChannelTrack, Life};
 use crate::queue::{Change, Entry, Source};
 use crate::session::ChannelPosition;
 
@@ -28,6 +28,7 @@ impl Life<'_> {
             Err(error) => return self.on_channel_error(id, error),
         };
         track.pace.succeed();
+        track.slice = track.slice.saturating_mul(2).min(jobs::PAGE);
         self.pump.context.stats.differences.inc();
         match difference {
             enums::updates::ChannelDifference::Empty(found) => {
@@ -43,11 +44,11 @@ impl Life<'_> {
             enums::updates::ChannelDifference::TooLong(found) => {
                 self.learn(found.chats, found.users);
                 let place = jobs::place_of(&found.dialog);
-                let Some(resume_pts) = place.and_then(|place| place.pts) else {
+                let Some((place, resume_pts)) = place.and_then(|place| Some((place, place.pts?))) else {
                     let name = "UNREADABLE_ANSWER: a difference that is too long without a place".to_owned();
                     return self.on_channel_error(id, CallError::Refused { code: 0, name });
                 };
-                self.plan_history(id, resume_pts, found.timeout);
+                self.skip_to(id, place, resume_pts, found.timeout);
             }
         }
         self.tell_channel(id);
@@ -56,7 +57,7 @@ impl Life<'_> {
     fn tell_channel(&mut self, id: i64) {
         let pump = &mut *self.pump;
         if let Some(reached) = pump.channels.get_mut(&id).and_then(|track| track.reached(id)) {
-            pump.queue.push(Entry {
+            pump.push(Entry {
                 change: None,
                 reached: Some(reached),
                 received_us: 0,
@@ -83,7 +84,7 @@ impl Life<'_> {
                 enums::Update::NewChannelMessage(u) => {
                     self.channel_record(id, u.message, (false, u.pts), Source::Difference, now_us);
                 }
-                enums::Update::DeleteChannelMessages(u) => self.pump.queue.push(Entry {
+                enums::Update::DeleteChannelMessages(u) => self.pump.push(Entry {
                     change: Some(Change::Deleted {
                         chat_id: Some(peers::channel_chat_id(u.channel_id)),
                         ids: u.messages,
@@ -113,46 +114,15 @@ impl Life<'_> {
         self.hand_on(record, is_edit, pts, source, now_us);
     }
 
-    /// History stands in for what no difference gives; the place moves when all of it was read.
-    fn plan_history(&mut self, id: i64, resume_pts: i32, timeout_s: Option<i32>) {
+    /// Goes on from the server's place; the ledger knows what lies between, and has it fetched.
+    fn skip_to(&mut self, id: i64, place: DialogPlace, resume_pts: i32, timeout_s: Option<i32>) {
         let Some(track) = self.pump.channels.get_mut(&id) else {
             return;
         };
-        let from = track.sequence.position().last_id;
-        if from == 0 {
-            // Nothing of it was ever seen: there is no hole to fill.
-            track.sequence.apply(true, resume_pts, timeout_s);
-            return;
-        }
-        tracing::info!(account = %self.pump.context.account, channel_id = id, from_message = from,
-            "the channel's difference is too long: reading history");
-        track.history = Some(HistoryPlan {
-            from,
-            resume_pts,
-            timeout_s,
-        });
-    }
-
-    pub(super) fn on_channel_history(&mut self, id: i64, end: HistoryEnd) {
-        let Some(track) = self.pump.channels.get_mut(&id) else {
-            return;
-        };
-        track.pace.busy = false;
-        let Some(plan) = &mut track.history else { return };
-        plan.from = end.read_to;
-        match end.result {
-            // There is more: other channels have their turn first.
-            Ok(()) if end.is_cut => track.pace.succeed(),
-            Ok(()) => {
-                let plan = *plan;
-                track.history = None;
-                track.pace.succeed();
-                // Not final: what came while history was read is fetched from there.
-                track.sequence.apply(false, plan.resume_pts, plan.timeout_s);
-                self.tell_channel(id);
-            }
-            Err(error) => self.on_channel_error(id, error),
-        }
+        tracing::info!(account = %self.pump.context.account, channel_id = id, to_message = place.top_message,
+            "no difference gives what was missed: reading messages");
+        track.sequence.apply(true, resume_pts, timeout_s);
+        self.pump.context.ledger.raise(place.chat_id, place.top_message);
     }
 
     fn on_channel_error(&mut self, id: i64, error: CallError) {
@@ -167,10 +137,24 @@ impl Life<'_> {
                 track.pace.wait(wait);
             }
             CallError::Timeout => track.pace.fail(RETRY),
+            error if error.is_unreadable() => {
+                // Smaller and smaller pieces, until the one event that cannot be read stands alone
+                // and is passed; its message stays open in the ledger.
+                if track.slice > 1 {
+                    track.slice = (track.slice / 4).max(1);
+                } else {
+                    self.pump.context.stats.unreadable.inc();
+                    let pts = track.sequence.position().pts;
+                    tracing::warn!(%account, channel_id = id, pts, %error, "an update cannot be read and is passed");
+                    track.sequence.apply(false, pts.saturating_add(1), None);
+                }
+                track.pace.wait(UNREADABLE);
+            }
             error if error.is("CHANNEL_PRIVATE") || error.is("CHANNEL_PUBLIC_GROUP_NA") || error.is("USER_BANNED*") => {
                 tracing::warn!(%account, channel_id = id, %error, "the account is no longer in the channel");
                 self.pump.channels.remove(&id);
                 self.pump.context.session.forget(id);
+                self.pump.context.ledger.give_up(peers::channel_chat_id(id));
             }
             error if error.is("PERSISTENT_TIMESTAMP_*") => {
                 tracing::warn!(%account, channel_id = id, %error, "asking the server for the channel's place");
@@ -198,11 +182,13 @@ impl Life<'_> {
         };
         track.pace.busy = false;
         match answer {
-            Ok(Some(DialogPlace {
-                pts: Some(pts),
-                top_message,
-                ..
-            })) => {
+            Ok(Some(
+                place @ DialogPlace {
+                    pts: Some(pts),
+                    top_message,
+                    ..
+                },
+            )) => {
                 let position = track.sequence.position();
                 if top_message < position.last_id {
                     // The numbering began anew: there is no hole, only a new channel.
@@ -212,9 +198,14 @@ impl Life<'_> {
                     };
                     *track = ChannelTrack::new(ChannelBox::begin(id, position));
                     track.told = ChannelPosition::default();
+                    self.pump
+                        .context
+                        .ledger
+                        .restart(peers::channel_chat_id(id), top_message);
                     self.tell_channel(id);
                 } else {
-                    self.plan_history(id, pts, None);
+                    self.skip_to(id, place, pts, None);
+                    self.tell_channel(id);
                 }
             }
             Ok(_) => self.on_channel_error(

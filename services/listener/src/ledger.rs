@@ -1,0 +1,244 @@
+//! The continuity ledger: which message ids of each chat are accounted for.
+//!
+//! In a channel ids are one dense sequence, so an id that is missing below one that exists is a
+//! message that was missed, or was deleted. Every such hole is asked for until it has an outcome.
+//! Private chats and basic groups share the account's own sequence, which has a chapter of its own.
+//! An id is done only when what the message held is in the stream; so after a crash the holes say
+//! exactly what is to be fetched again.
+
+mod chapter;
+mod ranges;
+mod store;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tgmesh_proto::detection::ChatKind;
+use tokio::sync::Notify;
+
+pub use chapter::{Order, Outcome};
+pub use store::{Bookkeeper, LedgerError};
+
+use crate::stats::Stats;
+use chapter::Chapter;
+
+/// The chapter of private chats and basic groups, whose ids are the account's: no chat has this
+/// id.
+pub const OWN: i64 = 0;
+
+/// The ledgers of all accounts of the process, for the figures.
+#[derive(Clone, Default)]
+pub struct Ledgers {
+    all: Arc<Mutex<Vec<Arc<Ledger>>>>,
+}
+
+impl Ledgers {
+    /// Adds one.
+    pub fn add(&self, ledger: &Arc<Ledger>) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(Arc::clone(ledger));
+    }
+
+    /// Ids that are missing in all of them, and how many of those cannot be read.
+    #[must_use]
+    pub fn open_ids(&self) -> (u64, u64) {
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter()
+            .map(|ledger| ledger.open_ids())
+            .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    }
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Account {
+    /// See [`chapter_of`].
+    pub chat: i64,
+    /// Message id.
+    pub id: i32,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// The ledger of one account.
+pub struct Ledger {
+    inner: Mutex<Inner>,
+    stats: Stats,
+    /// Something is to be stored.
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Inner {
+    chapters: HashMap<i64, Chapter>,
+    /// Chapters that differ from what is stored.
+    dirty: HashSet<i64>,
+}
+
+/// The chapter of a chat's messages.
+#[must_use]
+pub const fn chapter_of(chat_id: i64, kind: ChatKind) -> i64 {
+    if kind.numbers_per_account() { OWN } else { chat_id }
+}
+
+impl Ledger {
+    /// An empty ledger.
+    #[must_use]
+    pub fn new(stats: Stats) -> Self {
+        Self {
+            inner: Mutex::default(),
+            stats,
+            changed: Notify::new(),
+        }
+    }
+
+    /// Follows a chat from behind `last` on; does nothing when it is followed already. `top` is the
+    /// newest message that the server names.
+    pub fn open(&self, chat: i64, last: i32, top: i32) {
+        let mut inner = self.lock();
+        let now = Instant::now();
+        let inner = &mut *inner;
+        let chapter = inner.chapters.entry(chat).or_insert_with(|| {
+            inner.dirty.insert(chat);
+            Chapter::begin(last.saturating_add(1), now)
+        });
+        chapter.raise(top);
+    }
+
+    /// Notes that a message exists.
+    pub fn raise(&self, chat: i64, top: i32) {
+        if let Some(chapter) = self.lock().chapters.get_mut(&chat) {
+            chapter.raise(top);
+        }
+    }
+
+    /// Begins a chat anew whose numbering began anew.
+    pub fn restart(&self, chat: i64, last: i32) {
+        let mut inner = self.lock();
+        inner
+            .chapters
+            .insert(chat, Chapter::begin(last.saturating_add(1), Instant::now()));
+        inner.dirty.insert(chat);
+    }
+
+    /// Notes that a message is under way to the stream. A chat that is not known is followed from
+    /// it on.
+    pub fn take(&self, chat: i64, id: i32) {
+        let mut inner = self.lock();
+        let chapter = inner.chapters.entry(chat);
+        chapter.or_insert_with(|| Chapter::begin(id, Instant::now())).take(id);
+    }
+
+    /// Notes what became of messages. To be called when what they held is in the stream.
+    pub fn settle(&self, accounts: impl IntoIterator<Item = Account>) {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        let mut any = false;
+        for Account { chat, id, outcome } in accounts {
+            let Some(chapter) = inner.chapters.get_mut(&chat) else {
+                continue;
+            };
+            if chapter.account(id, outcome) {
+                self.stats.account(outcome, 1);
+                inner.dirty.insert(chat);
+                any = true;
+            }
+        }
+        if any {
+            self.changed.notify_one();
+        }
+    }
+
+    /// What is to be asked for in a chat now; at most `limit` ids.
+    #[must_use]
+    pub fn order(&self, chat: i64, limit: usize) -> Option<Order> {
+        let mut inner = self.lock();
+        inner.chapters.get_mut(&chat)?.order(limit, Instant::now())
+    }
+
+    /// Notes that history was read between these ids, and what it held taken.
+    pub fn swept(&self, chat: i64, from: i32, to: i32) {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        let Some(chapter) = inner.chapters.get_mut(&chat) else {
+            return;
+        };
+        let closed = chapter.swept(from, to);
+        if closed > 0 {
+            self.stats.account(Outcome::Deleted, closed);
+            inner.dirty.insert(chat);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Notes that a chat's history cannot be read.
+    pub fn cannot_be_swept(&self, chat: i64) {
+        if let Some(chapter) = self.lock().chapters.get_mut(&chat) {
+            chapter.cannot_be_swept();
+        }
+    }
+
+    /// Notes ids that the server says are empty.
+    pub fn empty(&self, chat: i64, ids: &[i32]) {
+        self.each(chat, ids, Chapter::was_empty);
+    }
+
+    /// Notes ids that the server refuses to give.
+    pub fn refused(&self, chat: i64, ids: &[i32]) {
+        self.each(chat, ids, Chapter::was_refused);
+    }
+
+    /// Notes ids whose answer cannot be read.
+    pub fn unreadable(&self, chat: i64, ids: &[i32]) {
+        if let Some(chapter) = self.lock().chapters.get_mut(&chat) {
+            chapter.was_unreadable(ids, Instant::now());
+        }
+    }
+
+    /// Gives up what is missing of a chat that the account can no longer read.
+    pub fn give_up(&self, chat: i64) {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        let Some(chapter) = inner.chapters.get_mut(&chat) else {
+            return;
+        };
+        let given_up = chapter.give_up();
+        if given_up > 0 {
+            self.stats.account(Outcome::Unreachable, given_up);
+            inner.dirty.insert(chat);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Ids that are missing in all chats, and how many of them cannot be read.
+    #[must_use]
+    pub fn open_ids(&self) -> (u64, u64) {
+        let inner = self.lock();
+        let chapters = inner.chapters.values();
+        chapters.fold((0, 0), |(open, unreadable), chapter| {
+            (open + chapter.open(), unreadable + chapter.unreadable())
+        })
+    }
+
+    fn each(&self, chat: i64, ids: &[i32], note: impl Fn(&mut Chapter, i32, Instant) -> Option<Outcome>) {
+        let now = Instant::now();
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        let Some(chapter) = inner.chapters.get_mut(&chat) else {
+            return;
+        };
+        for &id in ids {
+            if let Some(outcome) = note(chapter, id, now) {
+                self.stats.account(outcome, 1);
+                inner.dirty.insert(chat);
+                self.changed.notify_one();
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Nothing that runs under the lock can panic half-way through a change.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

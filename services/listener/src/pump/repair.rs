@@ -1,0 +1,252 @@
+//! Messages that are missing are asked for until each is accounted for, and chats of which nothing
+//! was heard are looked at: Telegram does not push every chat to everybody.
+
+use std::time::{Duration, Instant};
+
+use grammers_tl_types::enums;
+
+use super::jobs::{self, DialogPlace, Page};
+use super::recovery::{MAX_IN_FLIGHT, RETRY};
+use super::{Life, Pace};
+use crate::connection::CallError;
+use crate::ledger::{OWN, Order};
+use crate::peers;
+use crate::queue::Source;
+
+/// Messages that are asked for at once: Telegram gives no more.
+pub(super) const AT_ONCE: usize = jobs::PAGE as usize;
+/// Between two looks at a chat that turned out not to be pushed, and at one where nothing was
+/// missed again and again.
+const SOON: Duration = Duration::from_secs(2);
+const SELDOM: Duration = Duration::from_mins(1);
+/// Before a chat is looked at again whose place the server refuses to tell.
+const REFUSED: Duration = Duration::from_mins(10);
+/// Between two requests for places, each of up to a hundred chats.
+const PROBES_PAUSE: Duration = Duration::from_secs(2);
+/// Refusals after which a chat's history counts as unreadable for good.
+const MAX_SWEEP_FAILURES: u32 = 8;
+
+/// When a chat is looked at of which nothing was heard.
+#[derive(Debug)]
+pub struct Probe {
+    pause: Duration,
+    at: Instant,
+}
+
+impl Probe {
+    pub fn begin() -> Self {
+        Self {
+            pause: SOON,
+            at: Instant::now() + SOON,
+        }
+    }
+
+    /// The server pushed something: no look is needed for a while.
+    pub fn is_pushed(&mut self) {
+        self.at = Instant::now() + self.pause;
+    }
+
+    /// A look found something that was not pushed, or did not.
+    fn looked(&mut self, found: bool) {
+        self.pause = if found { SOON } else { (self.pause * 2).min(SELDOM) };
+        self.at = Instant::now() + self.pause;
+    }
+}
+
+impl Life<'_> {
+    /// Asks for what is missing, and for the places of chats that are silent.
+    pub(super) fn repair(&mut self) {
+        if !self.is_known || !self.pump.queue.has_room() {
+            return;
+        }
+        self.repair_own();
+        self.repair_channels();
+        self.look_at_silent_chats();
+    }
+
+    fn repair_own(&mut self) {
+        let Some(account) = &mut self.pump.account else { return };
+        // A difference brings most of it.
+        if !account.repair.is_ready() || account.pace.busy || account.pace.due || account.too_long.is_some() {
+            return;
+        }
+        let (calls, events) = (self.calls.clone(), self.events.clone());
+        match self.pump.context.ledger.order(OWN, AT_ONCE) {
+            None => return,
+            Some(Order::Ids(ids)) => drop(self.jobs.spawn(jobs::by_ids(calls, None, ids, events))),
+            Some(Order::Sweep { from, to }) => drop(self.jobs.spawn(jobs::own_sweep(calls, from, to, events))),
+        }
+        account.repair.busy = true;
+    }
+
+    fn repair_channels(&mut self) {
+        for (&id, track) in &mut self.pump.channels {
+            if self.in_flight >= MAX_IN_FLIGHT {
+                return;
+            }
+            let is_behind = track.pace.due || track.sequence.wants_difference().is_some();
+            // A difference that is refused does not come: then the messages are asked for alone.
+            let waits = is_behind && track.pace.failures == 0;
+            if !track.repair.is_ready() || track.pace.busy || waits {
+                continue;
+            }
+            let chat = peers::channel_chat_id(id);
+            let Some(order) = self.pump.context.ledger.order(chat, AT_ONCE) else {
+                continue;
+            };
+            let Some(hash) = self.pump.context.peers.channel_hash(id) else {
+                track.repair.wait(RETRY);
+                continue;
+            };
+            let (calls, events) = (self.calls.clone(), self.events.clone());
+            match order {
+                Order::Ids(ids) => drop(self.jobs.spawn(jobs::by_ids(calls, Some((id, hash)), ids, events))),
+                Order::Sweep { from, to } => {
+                    drop(self.jobs.spawn(jobs::sweep(calls, (id, hash), from, to, events)));
+                }
+            }
+            track.repair.busy = true;
+            self.in_flight += 1;
+        }
+    }
+
+    fn look_at_silent_chats(&mut self) {
+        if !self.probes.is_ready() {
+            return;
+        }
+        let now = Instant::now();
+        let peers = &self.pump.context.peers;
+        let silent = self
+            .pump
+            .channels
+            .iter()
+            .filter(|(_, track)| track.probe.at <= now && !track.pace.busy && !track.pace.due)
+            .filter_map(|(&id, _)| Some((id, peers.channel_hash(id)?)))
+            .take(self.probe_size);
+        let silent: Vec<_> = silent.collect();
+        if silent.is_empty() {
+            return;
+        }
+        self.probes.busy = true;
+        self.jobs
+            .spawn(jobs::channel_places(self.calls.clone(), silent, self.events.clone()));
+    }
+
+    /// The places of chats that were silent.
+    pub(super) fn on_places(&mut self, asked: Vec<i64>, answer: Result<Vec<DialogPlace>, CallError>) {
+        self.probes.busy = false;
+        self.probes.wait(PROBES_PAUSE);
+        let places = match answer {
+            Ok(places) => places,
+            Err(error) => {
+                let Some(error) = self.survive(error) else { return };
+                match (error, asked.as_slice()) {
+                    (CallError::Flood(wait), _) => self.probes.wait(wait),
+                    // One chat that the server refuses spoils the answer for all.
+                    (CallError::Refused { .. }, &[id]) => {
+                        self.probe_size = AT_ONCE;
+                        if let Some(track) = self.pump.channels.get_mut(&id) {
+                            track.probe.at = Instant::now() + REFUSED;
+                        }
+                    }
+                    (CallError::Refused { .. }, _) => self.probe_size = asked.len() / 2,
+                    (error, _) => {
+                        tracing::debug!(account = %self.pump.context.account, %error, "couldn't look at silent chats");
+                    }
+                }
+                return;
+            }
+        };
+        for id in asked {
+            let chat = peers::channel_chat_id(id);
+            let place = places.iter().find(|place| place.chat_id == chat);
+            let Some(track) = self.pump.channels.get_mut(&id) else {
+                continue;
+            };
+            let pts = place.and_then(|place| place.pts).unwrap_or(0);
+            let is_behind = pts > track.sequence.position().pts;
+            track.probe.looked(is_behind);
+            if is_behind {
+                track.pace.due = true;
+            }
+            if let Some(place) = place {
+                self.pump.context.ledger.raise(chat, place.top_message);
+            }
+        }
+    }
+
+    /// Messages that were asked for by their ids.
+    pub(super) fn on_ids(&mut self, channel: Option<i64>, asked: &[i32], answer: Result<Page, CallError>, now_us: i64) {
+        let chat = channel.map_or(OWN, peers::channel_chat_id);
+        let Some(pace) = self.repair_pace(channel) else { return };
+        pace.busy = false;
+        let page = match answer {
+            Ok(page) => page,
+            Err(error) => return self.on_repair_error(channel, asked, error),
+        };
+        pace.succeed();
+        self.learn(page.chats, page.users);
+        let mut empty: Vec<i32> = asked.to_vec();
+        for message in page.messages {
+            let id = jobs::message_id(&message);
+            if matches!(message, enums::Message::Empty(_)) || !asked.contains(&id) {
+                continue;
+            }
+            empty.retain(|asked| *asked != id);
+            self.fetched(message, Source::Difference, now_us);
+        }
+        self.pump.context.ledger.empty(chat, &empty);
+    }
+
+    /// History was read between two ids; what it holds was handed on.
+    pub(super) fn on_sweep(&mut self, channel: Option<i64>, (from, to): (i32, i32), result: Result<(), CallError>) {
+        let chat = channel.map_or(OWN, peers::channel_chat_id);
+        let Some(pace) = self.repair_pace(channel) else { return };
+        pace.busy = false;
+        match result {
+            Ok(()) => {
+                pace.succeed();
+                self.pump.context.ledger.swept(chat, from, to);
+            }
+            Err(error) if error.is_unreadable() => self.pump.context.ledger.cannot_be_swept(chat),
+            Err(error) => {
+                let is_hopeless = pace.failures >= MAX_SWEEP_FAILURES;
+                if is_hopeless && matches!(error, CallError::Refused { .. }) {
+                    tracing::warn!(account = %self.pump.context.account, chat_id = chat, from, to, %error,
+                        "a chat's history is refused again and again: its missing messages are unreachable");
+                    self.pump.context.ledger.give_up(chat);
+                    return;
+                }
+                self.on_repair_error(channel, &[], error);
+            }
+        }
+    }
+
+    fn on_repair_error(&mut self, channel: Option<i64>, asked: &[i32], error: CallError) {
+        let chat = channel.map_or(OWN, peers::channel_chat_id);
+        let Some(error) = self.survive(error) else { return };
+        let account = self.pump.context.account.clone();
+        let ledger = self.pump.context.ledger.clone();
+        let Some(pace) = self.repair_pace(channel) else { return };
+        match error {
+            CallError::Flood(wait) => {
+                tracing::info!(%account, chat_id = chat, wait_s = wait.as_secs(), "Telegram asks to wait with missing messages");
+                pace.wait(wait);
+            }
+            CallError::Timeout => pace.fail(RETRY),
+            error if error.is_unreadable() => ledger.unreadable(chat, asked),
+            error => {
+                tracing::warn!(%account, chat_id = chat, ids = asked.len(), %error, "couldn't fetch missing messages");
+                pace.fail(RETRY);
+                ledger.refused(chat, asked);
+            }
+        }
+    }
+
+    fn repair_pace(&mut self, channel: Option<i64>) -> Option<&mut Pace> {
+        match channel {
+            None => Some(&mut self.pump.account.as_mut()?.repair),
+            Some(id) => Some(&mut self.pump.channels.get_mut(&id)?.repair),
+        }
+    }
+}
