@@ -68,9 +68,11 @@ impl Names {
                     && match kind {
                         Kind::Name => true,
                         Kind::Ticker => !counts(text, &span),
-                        // 32 bytes of hex beside the word leave little doubt.
-                        Kind::Word if matches!(chain.family, Family::Sui | Family::Aptos) => !counts(text, &span),
-                        Kind::Word => !counts(text, &span) && framed(text, &span),
+                        Kind::Word => {
+                            let before_hex =
+                                matches!(chain.family, Family::Sui | Family::Aptos) && leads_to_hex(text, span.end);
+                            !counts(text, &span) && (before_hex || framed(text, &span))
+                        }
                     };
                 means.then_some(Mention { chain, span })
             })
@@ -208,6 +210,12 @@ fn framed(text: &str, span: &Range<usize>) -> bool {
             .is_some_and(|start| start.eq_ignore_ascii_case(tail))
             && !after[tail.len()..].starts_with(|c: char| c.is_ascii_alphanumeric())
     }) || before.ends_with(['在', '于', '上'])
+}
+
+/// A value in hex follows on the line, a word or two further on.
+fn leads_to_hex(text: &str, from: usize) -> bool {
+    let near = &text[from..text.ceil_char_boundary((from + 24).min(text.len()))];
+    near.split('\n').next().is_some_and(|line| line.contains("0x"))
 }
 
 fn last_word(text: &str) -> &str {
