@@ -178,7 +178,6 @@ fn order(label: &str) -> Option<(Order, bool)> {
                     | '】'
                     | '➜'
                     | '→'
-                    | '👉'
                     | '>'
                     | '"'
                     | '`'
