@@ -178,6 +178,7 @@ fn order(label: &str) -> Option<(Order, bool)> {
                     | '】'
                     | '➜'
                     | '→'
+                    | '👉'
                     | '>'
                     | '"'
                     | '`'
