@@ -20,13 +20,13 @@ async fn secrets_do_not_leave_the_listener() {
     let chat = world.chat(ChatKind::Supergroup);
     let (a, b, c) = (address(400), address(401), address(402));
 
-    // A phrase beside an address; the same, numbered, over lines and in capitals.
+    // A phrase beside an address; another, numbered, over lines and in capitals.
     let first = world.post(chat, format!("ape {a} my seed: {ZEROS} thanks"));
     let list: String = (1..)
         .zip(LEGAL.to_uppercase().split(' '))
         .map(|(n, word)| format!("{n}) {word}\n"))
         .collect();
-    world.post(chat, format!("{list}call {b}"));
+    world.post(chat, format!("{list}gm {b}"));
     // A phrase in the place that is forwarded from, and a key that would pass for an address.
     let key: String = Sha256::digest(b"a key")
         .iter()
@@ -64,7 +64,7 @@ async fn secrets_do_not_leave_the_listener() {
     );
     let texts: Vec<_> = events.iter().map(|event| event.message.text.as_str()).collect();
     assert_eq!(texts[0], format!("ape {a} my seed: [masked: seed phrase] thanks"));
-    assert_eq!(texts[1], format!("1) [masked: seed phrase]\ncall {b}"));
+    assert_eq!(texts[1], format!("1) [masked: seed phrase]\ngm {b}"));
     assert_eq!(
         texts[2],
         format!("{c} on sol, my sui wallet, private key: [masked: private key]")
