@@ -185,8 +185,8 @@ struct Budget {
 impl Default for Budget {
     fn default() -> Self {
         Self {
-            // 0.1 µs each: a message made to cost as much as it can stays below half a millisecond.
-            checksums: 2048,
+            // 0.2 µs each: a message made to cost as much as it can stays below half a millisecond.
+            checksums: 1024,
             // 15 µs each.
             pairs: 16,
         }

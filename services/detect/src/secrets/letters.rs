@@ -14,6 +14,12 @@ enum Class {
 }
 
 fn class(c: char) -> Class {
+    // Letters that most texts are written in need no longer look.
+    if matches!(c, '\u{c0}'..='\u{d6}' | '\u{d8}'..='\u{f6}' | '\u{f8}'..='\u{24f}' | '\u{400}'..='\u{481}'
+        | '\u{3041}'..='\u{3096}' | '\u{30a1}'..='\u{30fa}' | '\u{4e00}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}')
+    {
+        return Class::Letter;
+    }
     match fold(c) {
         // Accents belong to their letters in any reading.
         Fold::Invisible if matches!(c, '\u{300}'..='\u{36f}') => Class::Letter,
@@ -61,7 +67,11 @@ pub(super) struct Word {
 impl<'a> Letters<'a> {
     /// The word at `at`, or the first one behind it. Its begin is not looked for before `floor`.
     pub(super) fn at_or_after(&self, at: usize, floor: usize) -> Option<Word> {
+        let bytes = self.text.as_bytes();
         let mut start = self.text.floor_char_boundary(at);
+        while start > floor && bytes[start - 1].is_ascii_alphabetic() {
+            start -= 1;
+        }
         while let Some((before, Class::Letter | Class::Invisible)) = self.back(start, floor) {
             start = before;
         }
@@ -70,6 +80,25 @@ impl<'a> Letters<'a> {
 
     /// The first word that begins at `at` or behind it.
     pub(super) fn after(&self, mut at: usize) -> Option<Word> {
+        let bytes = self.text.as_bytes();
+        while bytes.get(at).is_some_and(|b| b.is_ascii() && !b.is_ascii_alphabetic()) {
+            at += 1;
+        }
+        let start = at;
+        while bytes.get(at).is_some_and(u8::is_ascii_alphabetic) {
+            at += 1;
+        }
+        if at > start && bytes.get(at).is_none_or(u8::is_ascii) {
+            return Some(Word {
+                range: start..at,
+                veiled: false,
+            });
+        }
+        self.after_any(start)
+    }
+
+    /// The same for any script.
+    fn after_any(&self, mut at: usize) -> Option<Word> {
         loop {
             match self.forward(at)? {
                 (_, Class::Letter) => break,
@@ -99,6 +128,25 @@ impl<'a> Letters<'a> {
 
     /// The last word that ends at `at` or before it, and begins at `floor` or behind it.
     pub(super) fn before(&self, mut at: usize, floor: usize) -> Option<Word> {
+        let bytes = self.text.as_bytes();
+        while at > floor && bytes[at - 1].is_ascii() && !bytes[at - 1].is_ascii_alphabetic() {
+            at -= 1;
+        }
+        let end = at;
+        while at > floor && bytes[at - 1].is_ascii_alphabetic() {
+            at -= 1;
+        }
+        if at < end && (at == floor || bytes[at - 1].is_ascii()) {
+            return Some(Word {
+                range: at..end,
+                veiled: false,
+            });
+        }
+        self.before_any(end, floor)
+    }
+
+    /// The same for any script.
+    fn before_any(&self, mut at: usize, floor: usize) -> Option<Word> {
         loop {
             match self.back(at, floor)? {
                 (_, Class::Letter) => break,

@@ -133,15 +133,15 @@ fn read(
         let Some(mut word) = letters.at_or_after(probe, start) else {
             return;
         };
-        let mut lists = listed(words, letters, &word, noted);
-        while lists == 0 && is_filler(letters, &word) {
+        let mut listed = may_be_listed(words, letters, &word, noted);
+        while !listed && is_filler(letters, &word) {
             let Some(next) = letters.after(word.range.end) else {
                 return;
             };
             word = next;
-            lists = listed(words, letters, &word, noted);
+            listed = may_be_listed(words, letters, &word, noted);
         }
-        if lists == 0 {
+        if !listed {
             start = word.range.end;
             continue;
         }
@@ -149,9 +149,12 @@ fn read(
         if let Some(row) = row {
             check(words, &row, budget, found);
             // "Word 1: abandon, word 2: ability": every second one is no word of the phrase.
-            let is_label = |listed: &&Listed| is_label(&letters.text[listed.range.clone()]);
+            let is_label = |word: &&Option<Listed>| {
+                let listed = word.as_ref();
+                listed.is_some_and(|listed| is_label(&letters.text[listed.range.clone()]))
+            };
             if row.iter().filter(is_label).count() >= LENGTHS[0] - 1 {
-                let others: Vec<_> = row.iter().filter(|listed| !is_label(listed)).cloned().collect();
+                let others: Vec<_> = row.iter().filter(|word| !is_label(word)).cloned().collect();
                 check(words, &others, budget, found);
             }
         }
@@ -159,31 +162,28 @@ fn read(
     }
 }
 
-fn listed(words: &Words, letters: Letters<'_>, word: &Word, noted: &mut Noted) -> Lists {
+/// A quick look that is wrong about some words that stand in no list.
+fn may_be_listed(words: &Words, letters: Letters<'_>, word: &Word, noted: &mut Noted) -> bool {
     let text = letters.of(word);
     noted.veiled |= word.veiled;
     // From U+4000 on: nearly all of the Chinese characters, and Hangul, which does no harm.
     noted.chinese |= text.as_bytes().first().is_some_and(|lead| (0xe4..=0xe9).contains(lead));
-    let lists = Shape::of(text).map_or(0, |shape| words.lists(shape));
-    if lists != 0 && super::is_mask(letters.text, word.range.start) {
-        return 0;
-    }
-    lists
+    Shape::of(text).is_some_and(|shape| words.may_hold(shape))
 }
 
-/// The row of listed words around one of them, if it is long enough for a phrase, and the end of
-/// what has been read.
+/// The row of words around one of them, if it is long enough for a phrase, with nothing in the place
+/// of those that stand in no list; and the end of what has been read.
 fn row_around(
     words: &Words,
     letters: Letters<'_>,
     word: &Word,
     floor: usize,
     noted: &mut Noted,
-) -> (Option<Vec<Listed>>, usize) {
+) -> (Option<Vec<Option<Listed>>>, usize) {
     let mut count = 1;
     let mut first = word.range.start;
     while let Some(before) = letters.before(first, floor) {
-        if listed(words, letters, &before, noted) != 0 {
+        if may_be_listed(words, letters, &before, noted) {
             count += 1;
         } else if !is_filler(letters, &before) {
             break;
@@ -193,7 +193,7 @@ fn row_around(
     let mut last = word.range.end;
     let mut end = letters.text.len();
     while let Some(next) = letters.after(last) {
-        if listed(words, letters, &next, noted) != 0 {
+        if may_be_listed(words, letters, &next, noted) {
             count += 1;
         } else if !is_filler(letters, &next) {
             end = next.range.end;
@@ -208,16 +208,18 @@ fn row_around(
     let mut at = first;
     while let Some(word) = letters.after(at).filter(|word| word.range.start < last) {
         at = word.range.end;
-        let shape = Shape::of(letters.of(&word));
-        if let Some((shape, lists)) = shape.map(|shape| (shape, words.lists(shape)))
-            && lists != 0
-        {
-            row.push(Listed {
-                number: number_before(letters.text, word.range.start),
-                range: word.range,
-                shape,
-                lists,
-            });
+        let listed = Shape::of(letters.of(&word)).map(|shape| (shape, words.lists(shape)));
+        match listed {
+            Some((shape, lists)) if lists != 0 && !super::is_mask(letters.text, word.range.start) => {
+                row.push(Some(Listed {
+                    number: number_before(letters.text, word.range.start),
+                    range: word.range,
+                    shape,
+                    lists,
+                }));
+            }
+            _ if is_filler(letters, &word) => {}
+            _ => row.push(None),
         }
     }
     (Some(row), end)
@@ -232,9 +234,11 @@ fn is_filler(letters: Letters<'_>, word: &Word) -> bool {
     let after = bytes.get(end).copied().unwrap_or(0);
     let is_tag = matches!(before, b'<' | b'/') && matches!(after, b'>' | b'/') && end - start <= 10;
     let is_point = end - start == 1 && after == b')';
+    // A number behind it, with little between.
     let is_numbered = || {
-        let rest = letters.text[end..].trim_start_matches([' ', '#', '№', '_', '-']);
-        rest.starts_with(|c: char| c.is_ascii_digit())
+        let gap = bytes[end..].iter().take(6);
+        let gap = gap.take_while(|&&b| matches!(b, b' ' | b'#' | b'_' | b'-') || "№".as_bytes().contains(&b));
+        bytes.get(end + gap.count()).is_some_and(u8::is_ascii_digit)
     };
     is_tag || is_point || (is_numbered() && is_label(letters.of(word)))
 }
@@ -262,16 +266,16 @@ fn number_before(text: &str, at: usize) -> Option<u16> {
 }
 
 /// Checks a row list by list.
-fn check(words: &Words, row: &[Listed], budget: &mut Budget, found: &mut dyn FnMut(Range<usize>)) {
-    let all = row.iter().fold(0, |all, word| all | word.lists);
+fn check(words: &Words, row: &[Option<Listed>], budget: &mut Budget, found: &mut dyn FnMut(Range<usize>)) {
+    let all = row.iter().flatten().fold(0, |all, word| all | word.lists);
     let mut steps: Vec<Step> = Vec::with_capacity(row.len());
     for list in (0..16).filter(|list| all & (1 << list) != 0) {
         for word in row {
-            if word.lists & (1 << list) == 0 {
+            let Some(word) = word.as_ref().filter(|word| word.lists & (1 << list) != 0) else {
                 check_steps(&steps, budget, found);
                 steps.clear();
                 continue;
-            }
+            };
             let place = words.places(word.shape).find(|place| place.list == list);
             steps.extend(place.map(|place| Step {
                 range: word.range.clone(),
@@ -311,19 +315,16 @@ fn check_windows(steps: &[Step], budget: &mut Budget, found: &mut dyn FnMut(Rang
 /// The words in the order of the numbers before them, when that is another than they stand in:
 /// phrases are shown in columns.
 fn by_number(window: &[Step]) -> Option<Vec<u16>> {
-    let mut order = vec![None; window.len()];
     let first = window.iter().map(|step| step.number).min()??;
-    if first > 1 {
+    if first > 1 || window.is_sorted_by_key(|step| step.number) {
         return None;
     }
+    let mut order = vec![None; window.len()];
     for step in window {
         let place = order.get_mut(usize::from(step.number? - first))?;
         if place.replace(step.index).is_some() {
             return None;
         }
-    }
-    if window.is_sorted_by_key(|step| step.number) {
-        return None;
     }
     order.into_iter().collect()
 }
