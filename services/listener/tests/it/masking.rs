@@ -22,16 +22,18 @@ async fn secrets_do_not_leave_the_listener() {
 
     // A phrase beside an address; another, numbered, over lines and in capitals.
     let first = world.post(chat, format!("ape {a} my seed: {ZEROS} thanks"));
-    let list: String = (1..)
+    let list: Vec<_> = (1..)
         .zip(LEGAL.to_uppercase().split(' '))
         .map(|(n, word)| format!("{n}) {word}\n"))
         .collect();
+    let list = list.concat();
     world.post(chat, format!("{list}gm {b}"));
     // A phrase in the place that is forwarded from, and a key that would pass for an address.
-    let key: String = Sha256::digest(b"a key")
+    let key: Vec<_> = Sha256::digest(b"a key")
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
+    let key = key.concat();
     let draft = Draft {
         chat_id: chat,
         text: format!("{c} on sol, my sui wallet, private key: 0x{key}"),
