@@ -91,6 +91,8 @@ struct AccountTrack {
     is_lost: bool,
     /// When messages may be asked for by their ids.
     repair: Pace,
+    /// When the server is asked for the account's place although it told of nothing new.
+    probe: Probe,
 }
 
 /// A channel's sequence.
@@ -241,6 +243,7 @@ impl AccountTrack {
             too_long: None,
             is_lost: false,
             repair: Pace::default(),
+            probe: Probe::begin(),
         }
     }
 }

@@ -360,6 +360,10 @@ impl Life<'_> {
     /// Puts stand-ins into the account's box and tells how far it came.
     fn account(&mut self, stand_ins: Vec<enums::Update>, date: i32, (seq_start, seq): (i32, i32)) {
         let Some(account) = &mut self.pump.account else { return };
+        // A packet of channels' updates alone says nothing of the account's own.
+        if !stand_ins.is_empty() {
+            account.probe.is_pushed();
+        }
         account.sequence.observe(stand_ins, date, seq_start, seq);
         self.tell_account();
     }

@@ -22,6 +22,8 @@ const MAX_DIALOG_PAGES: usize = 100;
 pub enum Event {
     /// The account's state at the server.
     State(Result<types::updates::State, CallError>),
+    /// The same, asked for because nothing was heard for a while.
+    OwnPlace(Result<types::updates::State, CallError>),
     /// All dialogs.
     Dialogs(Result<Dialogs, CallError>),
     /// The account's difference.
@@ -91,6 +93,12 @@ pub async fn state(calls: Calls, events: mpsc::Sender<Event>) {
     let answer = calls.call(&updates::GetState {}).await;
     let state = answer.map(|enums::updates::State::State(state)| state);
     let _ = events.send(Event::State(state)).await;
+}
+
+pub async fn own_place(calls: Calls, events: mpsc::Sender<Event>) {
+    let answer = calls.call(&updates::GetState {}).await;
+    let state = answer.map(|enums::updates::State::State(state)| state);
+    let _ = events.send(Event::OwnPlace(state)).await;
 }
 
 pub async fn account_difference(calls: Calls, request: updates::GetDifference, events: mpsc::Sender<Event>) {

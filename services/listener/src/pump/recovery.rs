@@ -173,6 +173,7 @@ impl<'a> Life<'a> {
                 self.in_flight = self.in_flight.saturating_sub(usize::from(channel.is_some()));
                 self.on_sweep(channel, range, result);
             }
+            Event::OwnPlace(answer) => self.on_own_place(answer),
             Event::Places(asked, answer) => self.on_places(asked, answer),
         }
         self.schedule();

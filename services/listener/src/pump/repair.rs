@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use grammers_tl_types::enums;
+use grammers_tl_types::types::updates::State;
 
 use super::jobs::{self, DialogPlace, Page};
 use super::recovery::{MAX_IN_FLIGHT, RETRY};
@@ -61,7 +62,35 @@ impl Life<'_> {
         }
         self.repair_own();
         self.repair_channels();
+        self.look_at_silent_account();
         self.look_at_silent_chats();
+    }
+
+    /// The last push of a burst may be lost: nothing that follows would tell.
+    fn look_at_silent_account(&mut self) {
+        let Some(account) = &mut self.pump.account else { return };
+        if account.probe.at > Instant::now() || account.pace.busy || account.pace.due || account.too_long.is_some() {
+            return;
+        }
+        // Until the answer is there.
+        account.probe.at = Instant::now() + SELDOM;
+        self.jobs
+            .spawn(jobs::own_place(self.calls.clone(), self.events.clone()));
+    }
+
+    /// The account's place at the server.
+    pub(super) fn on_own_place(&mut self, answer: Result<State, CallError>) {
+        let state = match answer {
+            Ok(state) => state,
+            Err(error) => {
+                let _ = self.survive(error);
+                return;
+            }
+        };
+        let Some(account) = &mut self.pump.account else { return };
+        let is_behind = state.pts > account.sequence.position().pts;
+        account.probe.looked(is_behind);
+        account.pace.due |= is_behind;
     }
 
     fn repair_own(&mut self) {

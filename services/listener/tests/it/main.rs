@@ -5,6 +5,7 @@ mod commands;
 mod edits;
 mod events;
 mod faults;
+mod ledger;
 mod masking;
 mod rules;
 mod seen;
