@@ -89,16 +89,15 @@ pub struct Page {
     pub users: Vec<enums::User>,
 }
 
-pub async fn state(calls: Calls, events: mpsc::Sender<Event>) {
+/// Asks for the account's state; `event` says what for.
+pub async fn state(
+    calls: Calls,
+    events: mpsc::Sender<Event>,
+    event: fn(Result<types::updates::State, CallError>) -> Event,
+) {
     let answer = calls.call(&updates::GetState {}).await;
     let state = answer.map(|enums::updates::State::State(state)| state);
-    let _ = events.send(Event::State(state)).await;
-}
-
-pub async fn own_place(calls: Calls, events: mpsc::Sender<Event>) {
-    let answer = calls.call(&updates::GetState {}).await;
-    let state = answer.map(|enums::updates::State::State(state)| state);
-    let _ = events.send(Event::OwnPlace(state)).await;
+    let _ = events.send(event(state)).await;
 }
 
 pub async fn account_difference(calls: Calls, request: updates::GetDifference, events: mpsc::Sender<Event>) {
@@ -129,20 +128,30 @@ pub async fn channel_difference(
 }
 
 pub async fn channel_place(calls: Calls, id: i64, access_hash: i64, events: mpsc::Sender<Event>) {
-    let peer = types::InputPeerChannel {
-        channel_id: id,
-        access_hash,
-    };
-    let peer = types::InputDialogPeer { peer: peer.into() };
-    let request = messages::GetPeerDialogs {
-        peers: vec![peer.into()],
-    };
-    let answer = calls.call(&request).await;
-    let place = answer.map(|enums::messages::PeerDialogs::Dialogs(answer)| {
-        let mut places = answer.dialogs.iter().filter_map(place_of);
-        places.find(|place| place.chat_id == peers::channel_chat_id(id))
-    });
+    let places = places(&calls, &[(id, access_hash)]).await;
+    let chat_id = peers::channel_chat_id(id);
+    let place = places.map(|places| places.into_iter().find(|place| place.chat_id == chat_id));
     let _ = events.send(Event::ChannelPlace(id, place)).await;
+}
+
+/// The places of some channels: their ids and access hashes.
+pub async fn channel_places(calls: Calls, channels: Vec<(i64, i64)>, events: mpsc::Sender<Event>) {
+    let places = places(&calls, &channels).await;
+    let asked = channels.into_iter().map(|(id, _)| id).collect();
+    let _ = events.send(Event::Places(asked, places)).await;
+}
+
+async fn places(calls: &Calls, channels: &[(i64, i64)]) -> Result<Vec<DialogPlace>, CallError> {
+    let peers = channels.iter().map(|&(channel_id, access_hash)| {
+        let peer = types::InputPeerChannel {
+            channel_id,
+            access_hash,
+        };
+        types::InputDialogPeer { peer: peer.into() }.into()
+    });
+    let request = messages::GetPeerDialogs { peers: peers.collect() };
+    let enums::messages::PeerDialogs::Dialogs(answer) = calls.call(&request).await?;
+    Ok(answer.dialogs.iter().filter_map(place_of).collect())
 }
 
 pub async fn dialogs(calls: Calls, events: mpsc::Sender<Event>) {
@@ -267,23 +276,6 @@ pub async fn own_sweep(calls: Calls, from: i32, to: i32, events: mpsc::Sender<Ev
     let result = read_account_history(&calls, from - 1, &events).await;
     let result = result.map(drop);
     let _ = events.send(Event::Sweep(None, (from, to), result)).await;
-}
-
-/// The places of some channels.
-pub async fn channel_places(calls: Calls, channels: Vec<(i64, i64)>, events: mpsc::Sender<Event>) {
-    let peers = channels.iter().map(|&(channel_id, access_hash)| {
-        let peer = types::InputPeerChannel {
-            channel_id,
-            access_hash,
-        };
-        types::InputDialogPeer { peer: peer.into() }.into()
-    });
-    let request = messages::GetPeerDialogs { peers: peers.collect() };
-    let answer = calls.call(&request).await;
-    let places = answer
-        .map(|enums::messages::PeerDialogs::Dialogs(answer)| answer.dialogs.iter().filter_map(place_of).collect());
-    let asked = channels.into_iter().map(|(id, _)| id).collect();
-    let _ = events.send(Event::Places(asked, places)).await;
 }
 
 /// Pages go from old to new: each asks for the messages right above the last one.

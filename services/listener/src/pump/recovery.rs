@@ -59,7 +59,7 @@ impl<'a> Life<'a> {
             track.pace.due = true;
         }
         let (calls, events) = life.handles();
-        life.jobs.spawn(jobs::state(calls, events));
+        life.jobs.spawn(jobs::state(calls, events, Event::State));
         life
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use grammers_tl_types::enums;
 use grammers_tl_types::types::updates::State;
 
-use super::jobs::{self, DialogPlace, Page};
+use super::jobs::{self, DialogPlace, Event, Page};
 use super::recovery::{MAX_IN_FLIGHT, RETRY};
 use super::{Life, Pace};
 use crate::connection::CallError;
@@ -75,7 +75,7 @@ impl Life<'_> {
         // Until the answer is there.
         account.probe.at = Instant::now() + SELDOM;
         self.jobs
-            .spawn(jobs::own_place(self.calls.clone(), self.events.clone()));
+            .spawn(jobs::state(self.calls.clone(), self.events.clone(), Event::OwnPlace));
     }
 
     /// The account's place at the server.

@@ -97,7 +97,7 @@ impl Life<'_> {
                     // server's own place, and history up to there.
                     account.is_lost = true;
                     let (calls, events) = self.handles();
-                    self.jobs.spawn(jobs::state(calls, events));
+                    self.jobs.spawn(jobs::state(calls, events, jobs::Event::State));
                 }
             }
         }
