@@ -49,6 +49,15 @@ counted() {
     failed=$((failed + now_failed))
 }
 
+# The properties are drawn from one seed in the short form, so that a run says the same twice, and
+# from a new one at full length; either is printed and can be given.
+if [ -z "${PROPTEST_RNG_SEED:-}" ]; then
+    PROPTEST_RNG_SEED=4
+    if [ -n "${TGMESH_SOAK:-}" ]; then PROPTEST_RNG_SEED=$(od -An -N4 -tu4 /dev/urandom | tr -d ' '); fi
+fi
+export PROPTEST_RNG_SEED
+echo "PROPTEST_RNG_SEED=$PROPTEST_RNG_SEED"
+
 mkdir -p $log
 required 'tools' $bootstrap/tools.sh
 required 'browser' $bootstrap/browser.sh

@@ -172,6 +172,8 @@ proptest! {
         let address = (kind.make)(&mut Dice::new(seed));
         let near = |c: Option<char>| c.filter(|&c| kind.may_touch(c)).map_or_else(|| " ".to_owned(), String::from);
         let text = format!("{far_before}{}{address}{}{far_after}", near(near_before), near(near_after));
+        // The one word of two letters that makes 64 hex digits something else.
+        prop_assume!(!text.replace(&address, "").to_ascii_lowercase().contains("tx"));
         let finds = findings(&Input { text: &text, prior: kind.prior, ..Input::default() }).finds;
         let expected = kind.canonical(&address);
         let find = finds.iter().find(|find| find.address == expected);
