@@ -83,22 +83,33 @@ impl Detector {
 
     /// Finds what stands in the text of the scene, in the open and disguised.
     fn text<'a>(&self, text: &'a str, gather: &mut Gather<'a, '_>) {
+        let mut known = Vec::new();
+        // A key that nothing proves may be a piece of a longer one, or one backwards.
+        let mut proven = true;
         read_text(text, &mut |held, span| match held {
-            Found::Bare(seen) => gather.add(Sighting {
-                raw: &text[span.clone()],
-                at: span.clone(),
-                span: Some(span),
-                seen,
-                told: None,
-                method: Method::Plain,
-                steps: &[],
-            }),
+            Found::Bare(seen) => {
+                known.push(span.clone());
+                proven &= !matches!(seen.proof, Proof::Base58 | Proof::Base58Words);
+                gather.add(Sighting {
+                    raw: &text[span.clone()],
+                    at: span.clone(),
+                    span: Some(span),
+                    seen,
+                    told: None,
+                    method: Method::Plain,
+                    steps: &[],
+                });
+            }
             Found::InLink(held) => {
                 let word = &text[span.clone()];
+                known.push(span.clone());
                 add_held(held, word, &span, Some(span.start), Method::Link, gather);
             }
         });
-        if Suspicion::of(text).any() {
+        if !proven && (gather.scene.says_reversed() || looks_reversed(text)) {
+            known.clear();
+        }
+        if Suspicion::besides(text, &known).any() {
             self.look_behind(text, gather);
         }
     }

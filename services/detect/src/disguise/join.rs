@@ -9,7 +9,9 @@
 
 mod group;
 mod parts;
+mod suffix;
 mod ton;
+mod words;
 
 use std::ops::Range;
 
@@ -132,7 +134,7 @@ impl<'a> Atoms<'a> {
             }
             self.bare_hex(first, &mut proven);
         }
-        group::suffixed(self, &mut proven);
+        suffix::suffixed(self, &mut proven);
         parts::numbered(self, &mut proven);
         group::solana(self, &taken, found);
     }

@@ -1,5 +1,7 @@
 //! A look that tells most messages from disguised ones, one pass and no allocation.
 
+use std::ops::Range;
+
 use super::{
     alphabet::{self, Fold},
     entity,
@@ -45,9 +47,18 @@ impl Stretch {
 }
 
 impl Suspicion {
+    /// What all of a text gives reason to try.
     pub(crate) fn of(text: &str) -> Self {
+        Self::besides(text, &[])
+    }
+
+    /// The same, apart from what is `known` of it: an address in the open is as odd as a part of a
+    /// hidden one, and most messages with an address have no other.
+    pub(crate) fn besides(text: &str, known: &[Range<usize>]) -> Self {
         let bytes = text.as_bytes();
         let (mut odd, mut short) = (0, 0);
+        let mut known = known.iter();
+        let mut next = known.next();
         let mut written = false;
         let mut stretch = Stretch::default();
         let mut at = 0;
@@ -77,7 +88,12 @@ impl Suspicion {
             let length = at - start;
             if length > 2 {
                 if (digit && letter) || inner_capital {
-                    odd += length;
+                    while next.is_some_and(|known| known.end <= start) {
+                        next = known.next();
+                    }
+                    if next.is_none_or(|known| at <= known.start) {
+                        odd += length;
+                    }
                 }
             } else {
                 short += length.min(1);

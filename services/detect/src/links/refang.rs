@@ -27,7 +27,7 @@ const BROKEN: [(&str, &str); 15] = [
 /// The longest of them.
 const LONGEST: usize = 12;
 
-/// The longest host that is looked for.
+/// The longest host that is looked for, its scheme and marks included.
 const LONGEST_HOST: usize = 128;
 
 /// Where a link begins whose readable part begins at `start`: further left when what stands before
@@ -44,12 +44,17 @@ pub(super) fn begin(text: &str, start: usize, ends: fn(char) -> bool) -> usize {
         if !fits || !lead.ends_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | ']' | ')')) {
             break;
         }
-        let from = lead.floor_char_boundary(lead.len().saturating_sub(LONGEST_HOST));
-        start = lead[from..]
+        let from = lead.floor_char_boundary(path.saturating_sub(LONGEST_HOST).min(lead.len()));
+        let next = lead[from..]
             .char_indices()
             .rev()
             .find(|&(_, c)| ends(c))
             .map_or(from, |(at, c)| from + at + c.len_utf8());
+        // Inside a path nothing needs to be mended.
+        if !is_in_host(&lead[next..]) {
+            break;
+        }
+        start = next;
         if start == lead.len() && !mark.contains('/') && broken_before(lead).is_none() {
             break;
         }
@@ -97,6 +102,12 @@ fn host_end(link: &str) -> usize {
     // "[/]" is the first slash of the path.
     let wrapped = rest[..at].ends_with('[') && rest[at + 1..].starts_with(']');
     scheme + at + if wrapped { 2 } else { 0 }
+}
+
+/// Whether a stretch before a mark can belong to a host, with or without its scheme.
+fn is_in_host(stretch: &str) -> bool {
+    let host = stretch.rsplit_once("//").map_or(stretch, |(_, host)| host);
+    !host.contains(['/', '?', '#']) && matches!(stretch.len() - host.len(), 0 | 2..=16)
 }
 
 fn broken_before(text: &str) -> Option<(&'static str, &'static str)> {

@@ -6,122 +6,21 @@
 
 use std::{cmp::Reverse, ops::Range};
 
-use super::{Atoms, Gap, Joined, ton::is_ton_like, whole};
+use super::{
+    Atoms, Gap, Joined,
+    suffix::{SUFFIXES, ends_in_suffix, is_suffix},
+    ton::is_ton_like,
+    whole,
+    words::{asks_to_close, is_word},
+};
 use crate::{
     Family,
-    families::{Proof, Seen, solana},
+    families::{Proof, Seen},
 };
 
-/// Suffixes that stand apart and look like words.
-const SUFFIXES: [&str; 3] = ["pump", "bonk", "moon"];
-/// Words that say where such a suffix goes.
-const ADDS: [&str; 51] = [
-    "add",
-    "word",
-    "append",
-    "plus",
-    "attach",
-    "end",
-    "ends",
-    "ending",
-    "then",
-    "finish",
-    "suffix",
-    "last",
-    "tail",
-    "fin",
-    "добав",
-    "конец",
-    "конце",
-    "конч",
-    "приб",
-    "допи",
-    "添加",
-    "加",
-    "结尾",
-    "結尾",
-    "末尾",
-    "最后",
-    "後",
-    "끝",
-    "追加",
-    "añad",
-    "agreg",
-    "termin",
-    "acab",
-    "final",
-    "ajout",
-    "anhäng",
-    "endung",
-    "sonu",
-    "ekle",
-    "akhir",
-    "tambah",
-    "cuối",
-    "thêm",
-    "aggiung",
-    "końc",
-    "dodaj",
-    "آخر",
-    "أضف",
-    "نهاية",
-    "पीछे",
-    "जोड़",
-];
-/// Short words of sentences and captions; a piece of an address is one of them by rare chance. None
-/// of one letter: those are the pieces of an address that was spelled out.
-const SHORT_WORDS: [&str; 37] = [
-    "ca", "mc", "lp", "tg", "is", "my", "on", "at", "in", "of", "to", "it", "be", "or", "so", "we", "up", "the", "and",
-    "for", "new", "now", "buy", "sol", "eth", "bsc", "bnb", "gem", "dev", "but", "not", "you", "all", "see", "get",
-    "via", "lfg",
-];
-/// Words that ask to close gaps, so that even what looks whole may be a piece.
-const CLOSES: [&str; 44] = [
-    "space",
-    "lines",
-    "remove",
-    "together",
-    "combine",
-    "pieces",
-    "join",
-    "merge",
-    "glue",
-    "пробел",
-    "строк",
-    "склей",
-    "убери",
-    "убрать",
-    "соедин",
-    "空格",
-    "换行",
-    "拼",
-    "合并",
-    "连起",
-    "連",
-    "espacio",
-    "junta",
-    "leerzeichen",
-    "zusammen",
-    "boşluk",
-    "birleştir",
-    "spasi",
-    "gabung",
-    "espaces",
-    "colle",
-    "spazi",
-    "unisci",
-    "khoảng",
-    "nối",
-    "스페이스",
-    "띄어",
-    "합치",
-    "スペース",
-    "つなげ",
-    "spaties",
-    "فاصله",
-    "مسافات",
-    "bez spacji",
-];
+/// The lengths of a key.
+const SHORTEST: usize = 32;
+const LONGEST: usize = 44;
 /// How many windows of one text are decoded.
 const TRIES: usize = 256;
 
@@ -135,10 +34,8 @@ struct Window {
 
 /// Finds keys in pieces outside of `taken`, which are addresses with a prefix or a checksum.
 pub(super) fn solana(atoms: &Atoms<'_>, taken: &[Range<usize>], found: &mut dyn FnMut(Joined)) {
-    let mut windows = windows(atoms);
-    windows.sort_by_key(|window| (Reverse(window.rating), window.first));
     let mut taken = taken.to_vec();
-    for window in windows.iter().take(TRIES) {
+    for window in Pieces::of(atoms).windows() {
         let span = atoms.atoms[window.first].range.start..atoms.atoms[window.last].range.end;
         if taken
             .iter()
@@ -146,89 +43,205 @@ pub(super) fn solana(atoms: &Atoms<'_>, taken: &[Range<usize>], found: &mut dyn 
         {
             continue;
         }
-        if let Some(joined) = key(atoms, window, &span) {
+        if let Some(joined) = key(atoms, &window, &span) {
             taken.push(span);
             found(joined);
         }
     }
 }
 
-/// Finds keys whose suffix stands apart, with words or marks before it that say so.
-pub(super) fn suffixed(atoms: &Atoms<'_>, found: &mut dyn FnMut(Joined)) {
-    for index in 0..atoms.atoms.len() {
-        suffix(atoms, index, found);
-    }
+/// The pieces of a text, with what every window asks about them; one entry a piece, but for the
+/// sums.
+#[derive(Debug)]
+struct Pieces<'a> {
+    atoms: &'a Atoms<'a>,
+    /// Whether a piece reads like a word.
+    words: Vec<bool>,
+    /// How far the gap behind a piece keeps it from the next.
+    distances: Vec<u8>,
+    /// The first piece from this one on behind which nothing may be joined.
+    separate: Vec<usize>,
+    /// The first piece from this one on with a loose gap behind it.
+    loose: Vec<usize>,
+    /// The first piece behind this one with another kind of gap behind it.
+    differs: Vec<usize>,
+    /// The characters of all pieces before each, and of those among them that read like words; one
+    /// more than there are pieces.
+    sums: Vec<(usize, usize)>,
+    /// Whether the text asks for gaps to be closed.
+    closes: bool,
 }
 
-/// The windows that begin and end where a person could begin and end to copy.
-fn windows(atoms: &Atoms<'_>) -> Vec<Window> {
-    let count = atoms.atoms.len();
-    let words: Vec<bool> = (0..count).map(|index| is_word(atoms.piece(index))).collect();
-    let text = atoms.text.to_lowercase();
-    let closes = CLOSES.iter().any(|word| text.contains(word));
-    let separate: Vec<bool> = (0..count).map(|index| separates(atoms, index, closes)).collect();
-    let mut windows = Vec::new();
-    for first in 0..count {
-        let (gap, kind) = (atoms.atoms[first].gap, atoms.atoms[first].kind);
-        // Pieces with a loose gap between them belong together only where all gaps are alike.
-        let apart = |index: usize| {
-            let loose = matches!(gap, Gap::Loose(_)) || matches!(atoms.atoms[index].gap, Gap::Loose(_));
-            separate[index] || (loose && atoms.atoms[index].kind != kind)
-        };
+impl<'a> Pieces<'a> {
+    fn of(atoms: &'a Atoms<'a>) -> Self {
+        let count = atoms.atoms.len();
+        let closes = asks_to_close(atoms.text);
+        let words: Vec<bool> = (0..count).map(|index| is_word(atoms.piece(index))).collect();
+        let mut sums = Vec::with_capacity(count + 1);
+        let mut sum = (0, 0);
+        sums.push(sum);
+        for (atom, word) in atoms.atoms.iter().zip(&words) {
+            sum.0 += atom.range.len();
+            sum.1 += if *word { atom.range.len() } else { 0 };
+            sums.push(sum);
+        }
+        let (mut separate, mut loose, mut differs) = (vec![count; count], vec![count; count], vec![count; count]);
+        for index in (0..count).rev() {
+            let next = index + 1;
+            let from_next = |list: &[usize]| list.get(next).copied().unwrap_or(count);
+            separate[index] = if separates(atoms, index, closes) {
+                index
+            } else {
+                from_next(&separate)
+            };
+            loose[index] = if matches!(atoms.atoms[index].gap, Gap::Loose(_)) {
+                index
+            } else {
+                from_next(&loose)
+            };
+            differs[index] = if next < count && atoms.atoms[next].kind == atoms.atoms[index].kind {
+                differs[next]
+            } else {
+                next
+            };
+        }
+        Self {
+            atoms,
+            distances: (0..count).map(|index| distance(atoms, index)).collect(),
+            words,
+            separate,
+            loose,
+            differs,
+            sums,
+            closes,
+        }
+    }
+
+    fn is_loose(&self, index: usize) -> bool {
+        self.loose[index] == index
+    }
+
+    /// Whether the gap behind `before` separates what comes from a window that begins behind it.
+    /// Pieces with a loose gap between them belong together only where all gaps are alike.
+    fn parts(&self, before: usize) -> bool {
+        let first = before + 1;
+        let loose = self.is_loose(first) || self.is_loose(before);
+        self.separate[before] == before || (loose && self.atoms.atoms[before].kind != self.atoms.atoms[first].kind)
+    }
+
+    /// The best windows that begin and end where a person could begin and end to copy, best first.
+    fn windows(&self) -> Vec<Window> {
+        let mut windows = Vec::new();
+        for first in 0..self.words.len() {
+            self.windows_from(first, &mut windows);
+        }
+        let order = |window: &Window| (Reverse(window.rating), window.first, window.last);
+        if windows.len() > TRIES {
+            windows.select_nth_unstable_by_key(TRIES, order);
+            windows.truncate(TRIES);
+        }
+        windows.sort_unstable_by_key(order);
+        windows
+    }
+
+    fn windows_from(&self, first: usize, windows: &mut Vec<Window>) {
+        let atoms = &self.atoms.atoms;
         let begins = match first.checked_sub(1) {
             None => 2,
-            Some(before) if apart(before) => 2,
-            Some(before) if words[before] || atoms.atoms[before].kind != kind => 1 - decorated(atoms, before),
-            Some(_) => continue,
+            Some(before) if self.parts(before) => 2,
+            Some(before) if self.words[before] || self.differs[before] == first => 1 - self.decorated(before),
+            Some(_) => return,
         };
-        let mut length = 0;
-        let mut reads = 0;
-        let mut uniform = true;
-        for last in first..count {
-            let piece = atoms.piece(last);
-            length += piece.len();
-            reads += if words[last] { piece.len() } else { 0 };
-            uniform &= last < first + 2 || atoms.atoms[last - 1].kind == kind;
-            if length > 44 {
+        // Nothing goes on behind this one.
+        let end = self.separate[first].min(if self.is_loose(first) {
+            self.differs[first]
+        } else {
+            self.loose[first]
+        });
+        let (before, words_before) = self.sums[first];
+        let nearest = self
+            .sums
+            .partition_point(|sum| sum.0 < before + SHORTEST)
+            .max(first + 2)
+            - 1;
+        for last in nearest..=end.min(atoms.len() - 1) {
+            let (length, reads) = (self.sums[last + 1].0 - before, self.sums[last + 1].1 - words_before);
+            if length > LONGEST {
                 break;
             }
-            let ends = if apart(last) {
+            let uniform = last <= self.differs[first];
+            let ends = if last == end {
                 2
-            } else if words.get(last + 1) == Some(&true) || atoms.atoms[last].kind != kind {
-                1 - decorated(atoms, last)
+            } else if self.words.get(last + 1) == Some(&true) || atoms[last].kind != atoms[first].kind {
+                1 - self.decorated(last)
             } else {
-                -9
+                continue;
             };
             // A third of it may read like words by chance, half of it where the rest is in order.
-            let sentence = joins_a_sentence(atoms, &words, first, last) || (!closes && captioned(atoms, first, last));
-            let chunks = !sentence && reads * if uniform || ends + begins == 4 { 2 } else { 3 } <= length;
-            let alike = !matches!(gap, Gap::Loose(_))
-                || tight(atoms, first, last)
-                || last >= first + FEWEST_LOOSE
-                || (asked(atoms, first, closes) && !words[first] && !words[last]);
-            if last > first && length >= 32 && ends > -9 && chunks && alike {
-                let suffixed = SUFFIXES.iter().any(|suffix| piece.ends_with(suffix))
-                    || (piece.len() < 4 && ends == 2 && ends_in_suffix(atoms, last));
+            let share = if uniform || ends + begins == 4 { 2 } else { 3 };
+            if reads * share <= length
+                && self.alike(first, last)
+                && !self.joins_a_sentence(first, last)
+                && (self.closes || !self.captioned(first, last))
+            {
+                let suffixed = SUFFIXES.iter().any(|suffix| self.atoms.piece(last).ends_with(suffix))
+                    || (atoms[last].range.len() < 4 && ends == 2 && ends_in_suffix(self.atoms, last));
                 let rating =
                     begins + ends + 3 * i32::from(uniform) + 3 * i32::from(suffixed) - (reads * 10 / length) as i32;
                 windows.push(Window { rating, first, last });
             }
-            if apart(last) {
-                break;
-            }
         }
     }
-    windows
+
+    /// Whether the gaps of a window, should they be loose, have something that joins them.
+    fn alike(&self, first: usize, last: usize) -> bool {
+        !matches!(self.atoms.atoms[first].gap, Gap::Loose(_))
+            || last >= first + FEWEST_LOOSE
+            || tight(self.atoms, first, last)
+            || (!self.words[first] && !self.words[last] && self.asked(first))
+    }
+
+    /// Whether the text asks for pieces to be put together, or offers something right before them.
+    fn asked(&self, first: usize) -> bool {
+        let at = self.atoms.atoms[first].range.start;
+        self.closes || self.atoms.text[..at].trim_end().ends_with([':', '：'])
+    }
+
+    /// What a cut at a gap costs that has a mark in it: marks are put into addresses as well as
+    /// around them, and leaving a piece out makes another key.
+    fn decorated(&self, index: usize) -> i32 {
+        if self.distances[index] == 0 { 2 } else { 0 }
+    }
+
+    /// Whether a window begins or ends with small letters alone that are no suffix: a caption before
+    /// a code, or what a sentence goes on with.
+    fn captioned(&self, first: usize, last: usize) -> bool {
+        let small = |index: usize, fewest: usize| {
+            let piece = self.atoms.piece(index);
+            piece.len() >= fewest && piece.bytes().all(|b| b.is_ascii_lowercase())
+        };
+        let labelled = || first > 0 && self.atoms.between(first - 1).contains(':');
+        let next_small = || last + 1 < self.words.len() && self.distances[last] == 1 && small(last + 1, 2);
+        (small(first, 4) && self.distances[first] > 0 && !labelled())
+            || (small(last, 2) && self.distances[last - 1] > 0 && !is_suffix(self.atoms.piece(last)) && next_small())
+    }
+
+    /// Whether a window begins or ends with a word that belongs to what goes on outside of it rather
+    /// than to the pieces inside.
+    fn joins_a_sentence(&self, first: usize, last: usize) -> bool {
+        let outside = |inner: usize, outer: Option<usize>| {
+            let apart = outer.map_or(3, |outer| self.distances[outer]);
+            self.distances[inner] >= apart
+                || (self.distances[inner] > 0 && self.atoms.atoms[inner].kind != self.atoms.atoms[first].kind)
+        };
+        let suffixed = || SUFFIXES.iter().any(|suffix| self.atoms.piece(last).ends_with(suffix));
+        (self.words[first] && outside(first, first.checked_sub(1)))
+            || (self.words[last] && outside(last - 1, Some(last)) && !suffixed())
+    }
 }
 
 /// So many loose gaps of one kind are no accident.
 const FEWEST_LOOSE: usize = 3;
-
-/// Whether the text asks for pieces to be put together, or offers something right before them.
-fn asked(atoms: &Atoms<'_>, first: usize, closes: bool) -> bool {
-    let at = atoms.atoms[first].range.start;
-    closes || atoms.text[..at].trim_end().ends_with([':', '：'])
-}
 
 /// Whether no gap of a window has a space: what touches both pieces is put into something.
 fn tight(atoms: &Atoms<'_>, first: usize, last: usize) -> bool {
@@ -236,50 +249,6 @@ fn tight(atoms: &Atoms<'_>, first: usize, last: usize) -> bool {
         let between = atoms.between(index);
         !between.contains(char::is_whitespace) && !between.is_ascii()
     })
-}
-
-/// What a cut at a gap costs that has a mark in it: marks are put into addresses as well as around
-/// them, and leaving a piece out makes another key.
-fn decorated(atoms: &Atoms<'_>, index: usize) -> i32 {
-    if distance(atoms, index) == 0 { 2 } else { 0 }
-}
-
-/// Whether a window begins or ends with small letters alone that are no suffix: a caption before a
-/// code, or what a sentence goes on with.
-fn captioned(atoms: &Atoms<'_>, first: usize, last: usize) -> bool {
-    if first == last {
-        return false;
-    }
-    let small = |index: usize, fewest: usize| {
-        let piece = atoms.piece(index);
-        piece.len() >= fewest && piece.bytes().all(|b| b.is_ascii_lowercase())
-    };
-    let labelled = first > 0 && atoms.between(first - 1).contains(':');
-    let next_small = last + 1 < atoms.atoms.len() && distance(atoms, last) == 1 && small(last + 1, 2);
-    (small(first, 4) && !labelled && distance(atoms, first) > 0)
-        || (small(last, 2) && next_small && distance(atoms, last - 1) > 0 && !is_suffix(atoms.piece(last)))
-}
-
-fn is_suffix(piece: &str) -> bool {
-    SUFFIXES
-        .iter()
-        .any(|suffix| suffix.ends_with(piece) || piece.ends_with(suffix))
-}
-
-/// Whether a window begins or ends with a word that belongs to what goes on outside of it rather
-/// than to the pieces inside.
-fn joins_a_sentence(atoms: &Atoms<'_>, words: &[bool], first: usize, last: usize) -> bool {
-    if first == last {
-        return false;
-    }
-    let outside = |inner: usize, outer: Option<usize>| {
-        let apart = outer.map_or(3, |outer| distance(atoms, outer));
-        distance(atoms, inner) >= apart
-            || (distance(atoms, inner) > 0 && atoms.atoms[inner].kind != atoms.atoms[first].kind)
-    };
-    let ends_in_suffix = SUFFIXES.iter().any(|suffix| atoms.piece(last).ends_with(suffix));
-    (words[first] && outside(first, first.checked_sub(1)))
-        || (words[last] && !ends_in_suffix && outside(last - 1, Some(last)))
 }
 
 /// How far a gap keeps pieces apart: a mark is put between pieces of one thing, a space between
@@ -302,15 +271,6 @@ fn separates(atoms: &Atoms<'_>, index: usize, closes: bool) -> bool {
     };
     atoms.atoms[index].gap == Gap::Hard
         || (!closes && atoms.between(index).contains(char::is_whitespace) && (is_whole(index) || is_whole(index + 1)))
-}
-
-/// Whether the pieces up to `last` spell a suffix.
-fn ends_in_suffix(atoms: &Atoms<'_>, last: usize) -> bool {
-    let mut tail = String::new();
-    for index in (last.saturating_sub(3)..=last).rev() {
-        tail.insert_str(0, atoms.piece(index));
-    }
-    SUFFIXES.iter().any(|suffix| tail.ends_with(suffix))
 }
 
 fn key(atoms: &Atoms<'_>, window: &Window, span: &Range<usize>) -> Option<Joined> {
@@ -351,53 +311,6 @@ fn key(atoms: &Atoms<'_>, window: &Window, span: &Range<usize>) -> Option<Joined
     })
 }
 
-/// "…Yfs (add pump at the end)", "…Yfs (+pump)", "…Yfs ends with pump".
-fn suffix(atoms: &Atoms<'_>, index: usize, found: &mut dyn FnMut(Joined)) {
-    let piece = atoms.piece(index);
-    if !(34..=41).contains(&piece.len()) || solana::is_key(piece) {
-        return;
-    }
-    if let Some(suffix) = told_before(atoms, index)
-        && let Some(seen) = whole(&format!("{piece}{suffix}"))
-    {
-        let span = atoms.atoms[index].range.clone();
-        found(Joined {
-            seen: Seen { span, ..seen },
-            steps: vec!["fold:suffix"],
-            needs_label: false,
-        });
-        return;
-    }
-    let from = atoms.atoms[index].range.end;
-    for next in index + 1..atoms.atoms.len().min(index + 9) {
-        let word = atoms.piece(next);
-        let Some(suffix) = SUFFIXES.iter().find(|suffix| word.eq_ignore_ascii_case(suffix)) else {
-            continue;
-        };
-        let between = &atoms.text[from..atoms.atoms[next].range.start];
-        let touches = next == index + 1 && between.chars().count() <= WIDEST_MARK && !between.contains('$');
-        let between = between.to_lowercase();
-        let tail: String = atoms.text[atoms.atoms[next].range.end..]
-            .chars()
-            .take(24)
-            .collect::<String>()
-            .to_lowercase();
-        if !touches && !ADDS.iter().any(|add| between.contains(add) || tail.contains(add)) {
-            continue;
-        }
-        if let Some(seen) = whole(&format!("{piece}{suffix}")) {
-            let end = if touches { atoms.atoms[next].range.end } else { from };
-            let span = atoms.atoms[index].range.start..end;
-            found(Joined {
-                seen: Seen { span, ..seen },
-                steps: vec!["fold:suffix"],
-                needs_label: false,
-            });
-        }
-        return;
-    }
-}
-
 /// Whether a window is a list of short codes, numbered and parted ("3.c4 exd6 4.Nf3 h3"): gaps of two
 /// kinds between pieces that are no single characters.
 fn is_list(atoms: &Atoms<'_>, window: &Window) -> bool {
@@ -417,44 +330,6 @@ fn is_key_and_word(atoms: &Atoms<'_>, window: &Window) -> bool {
     window.last == window.first + 1
         && atoms.between(window.first).contains(' ')
         && (small(window.first) || small(window.last))
-}
-
-/// "append pump: 4rZ9…", "结尾加 pump：4rZ9…": the suffix that an order right before a piece names.
-fn told_before(atoms: &Atoms<'_>, index: usize) -> Option<&'static str> {
-    /// How far before the piece the order may begin, in bytes.
-    const REACH: usize = 64;
-    let at = atoms.atoms[index].range.start;
-    let lead = &atoms.text[atoms.text.ceil_char_boundary(at.saturating_sub(REACH))..at];
-    let lead = lead.trim_end();
-    // It ends in a colon, or on the line above.
-    let order = lead.strip_suffix([':', '：', '👉', '→'])?;
-    let order = order.rsplit('\n').next()?.to_lowercase();
-    let words: Vec<&str> = order.split(|c: char| !c.is_ascii_alphabetic()).collect();
-    let suffix = SUFFIXES.iter().find(|suffix| words.contains(suffix))?;
-    let told = order.contains("without") || ADDS.iter().any(|add| order.contains(add));
-    told.then_some(*suffix)
-}
-
-/// How many marks may stand between a key and its suffix.
-const WIDEST_MARK: usize = 6;
-
-/// Whether a piece reads like a word of a sentence (letters alone, in one of the three usual
-/// cases) or like a name of several (`RotateEachWord64`).
-fn is_word(piece: &str) -> bool {
-    if SHORT_WORDS.iter().any(|word| piece.eq_ignore_ascii_case(word)) {
-        return true;
-    }
-    let letters = piece.trim_end_matches(|c: char| c.is_ascii_digit());
-    if letters.len() < 4 || !letters.bytes().all(|b| b.is_ascii_alphabetic()) {
-        return false;
-    }
-    let small = letters.bytes().filter(u8::is_ascii_lowercase).count();
-    let jagged = letters
-        .as_bytes()
-        .windows(2)
-        .any(|pair| pair.iter().all(u8::is_ascii_uppercase));
-    // Seven in ten: of a random piece of ten characters one in fifty is like that.
-    (small * 10 >= letters.len() * 7 && !jagged) || (small == 0 && letters.len() == piece.len())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Addresses in parts that are numbered or named, in any order: "part 2: … part 1: …", "1) … 2) …",
 //! "1/2 …", "first half: … second half: …", "第一段：…".
 
-use std::ops::Range;
+use std::{collections::HashMap, ops::Range, sync::LazyLock};
 
 use super::{Atoms, Joined, LONGEST, whole};
 use crate::{
@@ -22,7 +22,8 @@ type Order = u8;
 const MIDDLE: Order = 50;
 const END: Order = 99;
 
-/// Words that say where a part goes. Those of one letter count only right before a mark.
+/// Words that say where a part goes, in small letters. Those of one letter count only right before
+/// a mark.
 const ORDERS: [(&str, Order); 74] = [
     ("first", 1),
     ("1st", 1),
@@ -229,17 +230,33 @@ fn order(label: &str) -> Option<(Order, bool)> {
     let last_two = [word, before.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or("")];
     last_two.into_iter().find_map(|word| {
         let word = word.trim_start_matches('第').trim_end_matches(['段', '半', '部', '分']);
-        let lower = word.to_lowercase();
+        let order = named_order(word)?;
         let marked = mark.contains([':', ')', '=', '：', '.', '-', '→', '>', ']']);
-        ORDERS
-            .iter()
-            .find(|(name, order)| {
-                // "the end" is told of other things too.
-                let counts = (1..MIDDLE).contains(order) && lower.chars().count() > 2;
-                lower == name.trim_end_matches('半') && (marked || counts)
-            })
-            .map(|(_, order)| (*order, marked))
+        // "the end" is told of other things too.
+        let counts = (1..MIDDLE).contains(&order) && word.chars().nth(2).is_some();
+        (marked || counts).then_some((order, marked))
     })
+}
+
+/// The place that a word of any case names.
+fn named_order(word: &str) -> Option<Order> {
+    static NAMED: LazyLock<HashMap<&'static str, Order>> = LazyLock::new(|| {
+        let trimmed = |(name, order): &(&'static str, Order)| (name.trim_end_matches('半'), *order);
+        ORDERS.iter().rev().map(trimmed).collect()
+    });
+    /// The longest of them, in bytes.
+    const LONGEST_NAME: usize = 16;
+    if word.is_empty() || word.len() > LONGEST_NAME {
+        return None;
+    }
+    if word.is_ascii() {
+        let mut lower = [0; LONGEST_NAME];
+        let lower = &mut lower[..word.len()];
+        lower.copy_from_slice(word.as_bytes());
+        lower.make_ascii_lowercase();
+        return NAMED.get(str::from_utf8(lower).ok()?).copied();
+    }
+    NAMED.get(word.to_lowercase().as_str()).copied()
 }
 
 fn assemble(atoms: &Atoms<'_>, parts: &mut [(Order, Range<usize>)], found: &mut dyn FnMut(Joined)) {
