@@ -8,14 +8,14 @@ use std::{cmp::Reverse, ops::Range};
 
 use super::{
     Atoms, Gap, Joined,
-    suffix::{SUFFIXES, ends_in_suffix, is_suffix},
+    suffix::{ends_in_one, ends_in_suffix, is_suffix},
     ton::is_ton_like,
     whole,
     words::{asks_to_close, is_word},
 };
 use crate::{
     Family,
-    families::{Proof, Seen},
+    families::{Proof, Seen, solana},
 };
 
 /// The lengths of a key.
@@ -57,6 +57,8 @@ struct Pieces<'a> {
     atoms: &'a Atoms<'a>,
     /// Whether a piece reads like a word.
     words: Vec<bool>,
+    /// Whether a piece ends in the suffix of a launchpad.
+    suffixed: Vec<bool>,
     /// How far the gap behind a piece keeps it from the next.
     distances: Vec<u8>,
     /// The first piece from this one on behind which nothing may be joined.
@@ -109,6 +111,7 @@ impl<'a> Pieces<'a> {
             atoms,
             distances: (0..count).map(|index| distance(atoms, index)).collect(),
             words,
+            suffixed: (0..count).map(|index| ends_in_one(atoms.piece(index))).collect(),
             separate,
             loose,
             differs,
@@ -131,20 +134,25 @@ impl<'a> Pieces<'a> {
 
     /// The best windows that begin and end where a person could begin and end to copy, best first.
     fn windows(&self) -> Vec<Window> {
-        let mut windows = Vec::new();
+        let mut best = Best::default();
+        let mut nearest = 0;
         for first in 0..self.words.len() {
-            self.windows_from(first, &mut windows);
+            while self
+                .sums
+                .get(nearest)
+                .is_some_and(|sum| sum.0 < self.sums[first].0 + SHORTEST)
+            {
+                nearest += 1;
+            }
+            self.windows_from(first, (first + 1).max(nearest - 1), &mut best);
         }
-        let order = |window: &Window| (Reverse(window.rating), window.first, window.last);
-        if windows.len() > TRIES {
-            windows.select_nth_unstable_by_key(TRIES, order);
-            windows.truncate(TRIES);
-        }
-        windows.sort_unstable_by_key(order);
-        windows
+        best.windows.sort_by_key(|window| Reverse(window.rating));
+        best.windows.truncate(TRIES);
+        best.windows
     }
 
-    fn windows_from(&self, first: usize, windows: &mut Vec<Window>) {
+    /// The windows from `first` to `nearest` or beyond.
+    fn windows_from(&self, first: usize, nearest: usize, best: &mut Best) {
         let atoms = &self.atoms.atoms;
         let begins = match first.checked_sub(1) {
             None => 2,
@@ -159,11 +167,6 @@ impl<'a> Pieces<'a> {
             self.loose[first]
         });
         let (before, words_before) = self.sums[first];
-        let nearest = self
-            .sums
-            .partition_point(|sum| sum.0 < before + SHORTEST)
-            .max(first + 2)
-            - 1;
         for last in nearest..=end.min(atoms.len() - 1) {
             let (length, reads) = (self.sums[last + 1].0 - before, self.sums[last + 1].1 - words_before);
             if length > LONGEST {
@@ -179,16 +182,17 @@ impl<'a> Pieces<'a> {
             };
             // A third of it may read like words by chance, half of it where the rest is in order.
             let share = if uniform || ends + begins == 4 { 2 } else { 3 };
+            let wordy = if reads == 0 { 0 } else { (reads * 10 / length) as i32 };
+            let suffixed =
+                self.suffixed[last] || (ends == 2 && atoms[last].range.len() < 4 && ends_in_suffix(self.atoms, last));
+            let rating = begins + ends + 3 * i32::from(uniform) + 3 * i32::from(suffixed) - wordy;
             if reads * share <= length
+                && best.takes(rating)
                 && self.alike(first, last)
                 && !self.joins_a_sentence(first, last)
                 && (self.closes || !self.captioned(first, last))
             {
-                let suffixed = SUFFIXES.iter().any(|suffix| self.atoms.piece(last).ends_with(suffix))
-                    || (atoms[last].range.len() < 4 && ends == 2 && ends_in_suffix(self.atoms, last));
-                let rating =
-                    begins + ends + 3 * i32::from(uniform) + 3 * i32::from(suffixed) - (reads * 10 / length) as i32;
-                windows.push(Window { rating, first, last });
+                best.add(Window { rating, first, last });
             }
         }
     }
@@ -234,9 +238,50 @@ impl<'a> Pieces<'a> {
             self.distances[inner] >= apart
                 || (self.distances[inner] > 0 && self.atoms.atoms[inner].kind != self.atoms.atoms[first].kind)
         };
-        let suffixed = || SUFFIXES.iter().any(|suffix| self.atoms.piece(last).ends_with(suffix));
         (self.words[first] && outside(first, first.checked_sub(1)))
-            || (self.words[last] && outside(last - 1, Some(last)) && !suffixed())
+            || (self.words[last] && !self.suffixed[last] && outside(last - 1, Some(last)))
+    }
+}
+
+/// The first and best windows, [`TRIES`] and some that better ones have replaced.
+#[derive(Debug, Default)]
+struct Best {
+    windows: Vec<Window>,
+    /// How many there are of each rating from [`WORST`] on.
+    counts: [u16; RATINGS],
+    /// The highest rating that no longer matters, as an index into `counts`, plus one.
+    done: usize,
+}
+
+/// Below all ratings, and how many there are.
+const WORST: i32 = -16;
+const RATINGS: usize = 32;
+
+impl Best {
+    fn place(rating: i32) -> usize {
+        ((rating - WORST).max(0) as usize).min(RATINGS - 1)
+    }
+
+    /// Whether a window of this rating can be among the best.
+    fn takes(&self, rating: i32) -> bool {
+        Self::place(rating) >= self.done
+    }
+
+    fn add(&mut self, window: Window) {
+        let place = Self::place(window.rating);
+        if place < self.done {
+            return;
+        }
+        self.counts[place] += 1;
+        self.windows.push(window);
+        let mut better = 0;
+        for place in (self.done..RATINGS).rev() {
+            better += usize::from(self.counts[place]);
+            if better >= TRIES {
+                self.done = place + 1;
+                return;
+            }
+        }
     }
 }
 
@@ -274,34 +319,33 @@ fn separates(atoms: &Atoms<'_>, index: usize, closes: bool) -> bool {
 }
 
 fn key(atoms: &Atoms<'_>, window: &Window, span: &Range<usize>) -> Option<Joined> {
-    if is_ton_like(atoms.text, span) {
-        return None;
-    }
-    let mut word = String::with_capacity(44);
-    let mut steps = Vec::new();
+    let mut word = String::with_capacity(LONGEST);
     for index in window.first..=window.last {
         word.push_str(atoms.piece(index));
-        if index < window.last
-            && let Gap::Soft(step) | Gap::Loose(step) = atoms.atoms[index].gap
+    }
+    // Most windows end here.
+    if !solana::is_key(&word) {
+        return None;
+    }
+    let proof = solana::proof(&word)?;
+    let digits = word.bytes().filter(u8::is_ascii_digit).count();
+    if (digits < 2 && !matches!(proof, Proof::Base58Suffix(_)))
+        || is_list(atoms, window)
+        || is_key_and_word(atoms, window)
+        || is_ton_like(atoms.text, span)
+    {
+        return None;
+    }
+    let seen = whole(&word).filter(|seen| seen.families == [Family::Solana])?;
+    let mut steps = Vec::new();
+    for atom in &atoms.atoms[window.first..window.last] {
+        if let Gap::Soft(step) | Gap::Loose(step) = atom.gap
             && !steps.contains(&step)
         {
             steps.push(step);
         }
     }
-    if is_list(atoms, window) || is_key_and_word(atoms, window) {
-        return None;
-    }
-    let seen = whole(&word)?;
-    let Seen {
-        families: &[Family::Solana],
-        proof,
-        ..
-    } = seen
-    else {
-        return None;
-    };
-    let digits = word.bytes().filter(u8::is_ascii_digit).count();
-    (digits >= 2 || matches!(proof, Proof::Base58Suffix(_))).then(|| Joined {
+    Some(Joined {
         seen: Seen {
             span: span.clone(),
             ..seen

@@ -4,7 +4,7 @@ use super::{Atoms, Joined, whole};
 use crate::families::{Seen, solana};
 
 /// Suffixes that stand apart and look like words.
-pub(super) const SUFFIXES: [&str; 3] = ["pump", "bonk", "moon"];
+const SUFFIXES: [&str; 3] = ["pump", "bonk", "moon"];
 /// Words that say where such a suffix goes.
 const ADDS: [&str; 51] = [
     "add",
@@ -76,13 +76,18 @@ pub(super) fn is_suffix(piece: &str) -> bool {
         .any(|suffix| suffix.ends_with(piece) || piece.ends_with(suffix))
 }
 
+/// Whether a piece ends with a suffix.
+pub(super) fn ends_in_one(piece: &str) -> bool {
+    piece.len() >= 4 && SUFFIXES.iter().any(|suffix| piece.ends_with(suffix))
+}
+
 /// Whether the pieces up to `last` spell a suffix.
 pub(super) fn ends_in_suffix(atoms: &Atoms<'_>, last: usize) -> bool {
     let mut tail = String::new();
     for index in (last.saturating_sub(3)..=last).rev() {
         tail.insert_str(0, atoms.piece(index));
     }
-    SUFFIXES.iter().any(|suffix| tail.ends_with(suffix))
+    ends_in_one(&tail)
 }
 
 /// "…Yfs (add pump at the end)", "…Yfs (+pump)", "…Yfs ends with pump".

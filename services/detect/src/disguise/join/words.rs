@@ -71,8 +71,8 @@ pub(super) fn asks_to_close(text: &str) -> bool {
 /// Whether a piece reads like a word of a sentence (letters alone, in one of the three usual
 /// cases) or like a name of several (`RotateEachWord64`).
 pub(super) fn is_word(piece: &str) -> bool {
-    if SHORT_WORDS.iter().any(|word| piece.eq_ignore_ascii_case(word)) {
-        return true;
+    if piece.len() < 4 {
+        return piece.len() > 1 && SHORT_WORDS.iter().any(|word| piece.eq_ignore_ascii_case(word));
     }
     let letters = piece.trim_end_matches(|c: char| c.is_ascii_digit());
     if letters.len() < 4 || !letters.bytes().all(|b| b.is_ascii_alphabetic()) {
