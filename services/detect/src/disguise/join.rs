@@ -152,23 +152,45 @@ impl<'a> Atoms<'a> {
 
     /// Pieces from `first` on until `length` characters are together; `None` when a hard gap comes
     /// first or the last piece goes beyond.
-    fn collect(&self, first: usize, length: usize) -> Option<(String, Range<usize>, Vec<&'static str>)> {
-        let mut word = String::with_capacity(length);
-        let mut steps = Vec::new();
+    fn collect(&self, first: usize, length: usize) -> Option<Collected> {
+        let mut word = [0; LONGEST];
+        let mut filled = 0;
         for (index, atom) in self.atoms.iter().enumerate().skip(first) {
-            word.push_str(self.piece(index));
-            if word.len() >= length {
+            let piece = self.piece(index).as_bytes();
+            word.get_mut(filled..filled + piece.len())?.copy_from_slice(piece);
+            filled += piece.len();
+            if filled >= length {
                 // In one piece it is no disguise.
-                return (word.len() == length && index > first)
-                    .then(|| (word, self.atoms[first].range.start..atom.range.end, steps));
+                let fits = filled == length && index > first;
+                return fits.then_some(Collected {
+                    word,
+                    length,
+                    last: index,
+                });
             }
-            match atom.gap {
-                Gap::Soft(step) | Gap::Loose(step) if !steps.contains(&step) => steps.push(step),
-                Gap::Soft(_) | Gap::Loose(_) => {}
-                Gap::Hard => return None,
+            if atom.gap == Gap::Hard {
+                return None;
             }
         }
         None
+    }
+
+    /// Where the pieces from `first` to `last` stand.
+    fn span(&self, first: usize, last: usize) -> Range<usize> {
+        self.atoms[first].range.start..self.atoms[last].range.end
+    }
+
+    /// How the pieces from `first` to `last` were joined, each step once.
+    fn steps(&self, first: usize, last: usize) -> Vec<&'static str> {
+        let mut steps = Vec::new();
+        for atom in &self.atoms[first..last] {
+            if let Gap::Soft(step) | Gap::Loose(step) = atom.gap
+                && !steps.contains(&step)
+            {
+                steps.push(step);
+            }
+        }
+        steps
     }
 
     /// The first two characters from `first` on, in one piece or in two.
@@ -183,15 +205,19 @@ impl<'a> Atoms<'a> {
     }
 
     fn evm(&self, first: usize, found: &mut dyn FnMut(Joined)) {
-        if let Some((word, span, steps)) = self.collect(first, 42) {
-            // "a dead one", behind an address that lacks a digit.
-            let tail = self.text[..span.end]
-                .rsplit(|c: char| !c.is_ascii_alphanumeric())
-                .next();
-            let reads = tail.is_some_and(|tail| HEX_WORDS.contains(&tail));
-            if !reads || evm::canonical(&word[2..]).is_some_and(|(_, proof)| proof == Proof::Eip55) {
-                offer_evm(&word[2..], &span, steps, false, found);
-            }
+        let Some(pieces) = self.collect(first, 42) else { return };
+        let digits = &pieces.as_str()[2..];
+        let Some((_, proof)) = evm::canonical(digits) else {
+            return;
+        };
+        let span = self.span(first, pieces.last);
+        // "a dead one", behind an address that lacks a digit.
+        let tail = self.text[..span.end]
+            .rsplit(|c: char| !c.is_ascii_alphanumeric())
+            .next();
+        let reads = tail.is_some_and(|tail| HEX_WORDS.contains(&tail));
+        if !reads || proof == Proof::Eip55 {
+            offer_evm(digits, &span, self.steps(first, pieces.last), false, found);
         }
     }
 
@@ -200,9 +226,16 @@ impl<'a> Atoms<'a> {
         let piece = self.piece(first);
         if piece.len() == 42 {
             offer_evm(&piece[2..], &self.atoms[first].range, vec!["fold:prefix"], false, found);
-        } else if let Some((word, span, mut steps)) = self.collect(first, 42) {
+        } else if let Some(pieces) = self.collect(first, 42) {
+            let mut steps = self.steps(first, pieces.last);
             steps.push("fold:prefix");
-            offer_evm(&word[2..], &span, steps, false, found);
+            offer_evm(
+                &pieces.as_str()[2..],
+                &self.span(first, pieces.last),
+                steps,
+                false,
+                found,
+            );
         }
     }
 
@@ -227,21 +260,37 @@ impl<'a> Atoms<'a> {
     }
 
     fn tron(&self, first: usize, found: &mut dyn FnMut(Joined)) {
-        if let Some((word, span, steps)) = self.collect(first, 34)
-            && tron::is_address(&word)
+        if let Some(pieces) = self.collect(first, 34)
+            && tron::is_address(pieces.as_str())
         {
             found(Joined {
                 seen: Seen {
-                    span,
+                    span: self.span(first, pieces.last),
                     families: &[Family::Tron],
-                    address: word,
+                    address: pieces.as_str().to_owned(),
                     coin_type: None,
                     proof: Proof::Base58Check,
                 },
-                steps,
+                steps: self.steps(first, pieces.last),
                 needs_label: false,
             });
         }
+    }
+}
+
+/// Pieces put together, on the stack: most of them are no address.
+#[derive(Debug)]
+struct Collected {
+    word: [u8; LONGEST],
+    length: usize,
+    /// The last piece.
+    last: usize,
+}
+
+impl Collected {
+    fn as_str(&self) -> &str {
+        // Cannot fail: atoms are ASCII.
+        str::from_utf8(&self.word[..self.length]).unwrap_or_default()
     }
 }
 

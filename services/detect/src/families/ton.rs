@@ -27,9 +27,7 @@ pub(super) fn look(run: &Run<'_>, found: &mut dyn FnMut(Seen)) {
     let mut at = run.range.start;
     while at <= last {
         let span = at..at + LENGTH;
-        // The tag and a workchain of 0 or -1 leave few beginnings.
-        let begins = matches!(bytes[at], b'E' | b'U' | b'k' | b'0') && matches!(bytes[at + 1], b'Q' | b'f');
-        if begins
+        if begins(&bytes[at..])
             && !is_alnum(run.before(at))
             && !is_alnum(run.after(span.end))
             && let Some(address) = canonical(&run.text[span.clone()])
@@ -46,6 +44,20 @@ pub(super) fn look(run: &Run<'_>, found: &mut dyn FnMut(Seen)) {
             at += 1;
         }
     }
+}
+
+/// Whether an address can begin so: its tag and a workchain of 0 or -1 leave few beginnings.
+pub(crate) fn begins(word: &[u8]) -> bool {
+    matches!(
+        word,
+        [b'E' | b'U' | b'k' | b'0', b'Q', b'A'..=b'D', ..]
+            | [
+                b'E' | b'U' | b'k' | b'0',
+                b'f',
+                b'8' | b'9' | b'-' | b'_' | b'+' | b'/',
+                ..
+            ]
+    )
 }
 
 /// The raw form: 64 hex digits after `0:` or `-1:`.

@@ -36,7 +36,7 @@ struct Window {
 pub(super) fn solana(atoms: &Atoms<'_>, taken: &[Range<usize>], found: &mut dyn FnMut(Joined)) {
     let mut taken = taken.to_vec();
     for window in Pieces::of(atoms).windows() {
-        let span = atoms.atoms[window.first].range.start..atoms.atoms[window.last].range.end;
+        let span = atoms.span(window.first, window.last);
         if taken
             .iter()
             .any(|other| other.start < span.end && span.start < other.end)
@@ -337,20 +337,12 @@ fn key(atoms: &Atoms<'_>, window: &Window, span: &Range<usize>) -> Option<Joined
         return None;
     }
     let seen = whole(&word).filter(|seen| seen.families == [Family::Solana])?;
-    let mut steps = Vec::new();
-    for atom in &atoms.atoms[window.first..window.last] {
-        if let Gap::Soft(step) | Gap::Loose(step) = atom.gap
-            && !steps.contains(&step)
-        {
-            steps.push(step);
-        }
-    }
     Some(Joined {
         seen: Seen {
             span: span.clone(),
             ..seen
         },
-        steps,
+        steps: atoms.steps(window.first, window.last),
         needs_label: false,
     })
 }

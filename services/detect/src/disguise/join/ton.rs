@@ -50,9 +50,16 @@ fn collect(
     const LENGTH: usize = 48;
     let mut word = String::with_capacity(LENGTH);
     let mut steps = Vec::new();
+    let mut begun = false;
     for (index, atom) in atoms.atoms.iter().enumerate().skip(first) {
         word.push_str(atoms.piece(index));
         let mut end = atom.range.end;
+        if !begun && word.len() >= 3 {
+            begun = ton::begins(word.as_bytes());
+            if !begun {
+                return None;
+            }
+        }
         if word.len() < LENGTH {
             let next = atoms
                 .atoms
