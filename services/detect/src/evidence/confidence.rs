@@ -80,7 +80,7 @@ impl Clue {
                 Proof::Eip55 | Proof::Base58Check | Proof::Crc16 => 4.0,
                 Proof::OneCase | Proof::RawTon | Proof::Base58Suffix(_) => 2.5,
                 Proof::MoveType => 1.5,
-                Proof::Base58 => 1.4,
+                Proof::Base58 => 2.4,
                 Proof::Base58Words => -1.0,
                 Proof::Hex32 => 0.0,
             },
@@ -94,7 +94,7 @@ impl Clue {
             Self::Packed(_) => 0.5,
             Self::Source(_) => -1.0,
             Self::ForeignSite => -3.0,
-            Self::NoAddress | Self::Code => -2.2,
+            Self::NoAddress | Self::Code => -3.0,
         }
     }
 }
