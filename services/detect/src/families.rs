@@ -70,13 +70,17 @@ pub(crate) fn look(run: &Run<'_>, found: &mut dyn FnMut(Seen)) {
     ton::look(run, found);
 }
 
+/// Whether a word has letters, all in capitals or all in small letters.
+pub(crate) fn in_one_case(word: &str) -> bool {
+    let lower = word.bytes().any(|b| b.is_ascii_lowercase());
+    let upper = word.bytes().any(|b| b.is_ascii_uppercase());
+    lower != upper
+}
+
 /// Whether `word` is an address of a family whose case matters, all in capitals or all in small
 /// letters.
 pub(crate) fn lost_case(word: &str, family: Family) -> bool {
-    let lower = word.bytes().any(|b| b.is_ascii_lowercase());
-    let upper = word.bytes().any(|b| b.is_ascii_uppercase());
-    let hex = word.bytes().all(|b| b.is_ascii_hexdigit());
-    if lower == upper || hex {
+    if !in_one_case(word) || word.bytes().all(|b| b.is_ascii_hexdigit()) {
         return false;
     }
     match family {

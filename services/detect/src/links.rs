@@ -8,7 +8,7 @@ mod refang;
 mod start;
 mod table;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, cell::OnceCell};
 
 use crate::{
     Family, Role,
@@ -107,6 +107,9 @@ const QUOTES: [&str; 10] = [
 /// Of a longer link only so many bytes are read; what messengers and browsers take is shorter.
 const LONGEST: usize = 4096;
 
+/// Of each of the links in a link so many bytes.
+const LONGEST_INNER: usize = 1024;
+
 /// What a link holds.
 #[derive(Debug)]
 pub(crate) enum Held {
@@ -151,13 +154,11 @@ pub(crate) fn read(link: &str, found: &mut dyn FnMut(Held)) {
         lost(text, found);
         return;
     }
+    let mut inner = Inner::new(text);
     let mut told: Vec<_> = seen
         .into_iter()
         .filter_map(|mut seen| {
-            // The innermost link that holds the address: sharing and redirects wrap others.
-            let start = innermost(&text[..seen.span.start]);
-            let parts = Parts::of(&text[start..])?;
-            let told = fits(tell(&parts, seen.span.start - start)?, &seen)?;
+            let told = fits(inner.tell(seen.span.start)?, &seen)?;
             let told = Told {
                 subject: told.subject && !QUOTES.contains(&seen.address.as_str()),
                 ..told
@@ -206,6 +207,7 @@ fn packed(link: &str) -> Option<(Seen, Told)> {
 /// Places where a site has an address of a family whose case matters, and something wrote the link
 /// in one case. Many keys fold to the same letters, and the one that they spell is another.
 fn lost(link: &str, found: &mut dyn FnMut(Held)) {
+    let mut inner = Inner::new(link);
     for run in scan::runs(link) {
         // Dashes and underlines belong to some of these addresses.
         let mut at = run.range.start;
@@ -216,13 +218,10 @@ fn lost(link: &str, found: &mut dyn FnMut(Held)) {
         });
         for (span, word) in run.words().chain(pieces) {
             // No place of any family is shorter, and a link may have a thousand pieces.
-            if word.len() < scan::SHORTEST {
+            if word.len() < scan::SHORTEST || !families::in_one_case(word) {
                 continue;
             }
-            let start = innermost(&link[..span.start]);
-            let Some(told) = Parts::of(&link[start..]).and_then(|parts| tell(&parts, span.start - start)) else {
-                continue;
-            };
+            let Some(told) = inner.tell(span.start) else { continue };
             let (Clue::Page(site) | Clue::Site(site), Some(family)) = (&told.clue, told.family) else {
                 continue;
             };
@@ -239,45 +238,111 @@ fn lost(link: &str, found: &mut dyn FnMut(Held)) {
     }
 }
 
-/// What a link tells about whatever stands at `at`; `None` on pages that show no address.
-fn tell(parts: &Parts<'_>, at: usize) -> Option<Told> {
-    if parts
-        .segments_before(at)
-        .any(|segment| NOT_ADDRESSES.iter().any(|no| segment.eq_ignore_ascii_case(no)))
-    {
-        return None;
-    }
-    let mut told = Told::of(Clue::OtherSite);
-    for row in table::SITES.iter().filter(|row| parts.is_host(row.host)) {
-        let fixed = (!row.chain.is_empty()).then(|| chains::by_name(row.chain)).flatten();
-        if let Some(page) = parts.page(row.pattern, at) {
-            name_chain(&mut told, page.chain.and_then(chains::by_slug).or(fixed));
-            told.clue = Clue::Page(row.host);
-            told.role = page.role;
-            told.subject = page.role != Role::Unknown || !page.pays;
-            return Some(told);
+/// A text of links in links: sharing and redirects wrap them. Each is taken apart once for all
+/// places in it.
+#[derive(Debug)]
+struct Inner<'a> {
+    text: &'a str,
+    /// Where links begin, behind where their schemes end.
+    starts: Vec<(usize, usize)>,
+    /// The one that was asked about last.
+    link: Option<Link<'a>>,
+}
+
+/// A link, and what it is for every place in it.
+#[derive(Debug)]
+struct Link<'a> {
+    start: usize,
+    parts: Parts<'a>,
+    rows: Vec<&'static table::Site>,
+    /// The chains that its path names, with the end of each.
+    slugs: OnceCell<Vec<(usize, &'static Chain)>>,
+}
+
+impl<'a> Inner<'a> {
+    fn new(text: &'a str) -> Self {
+        let starts = text
+            .match_indices("://")
+            .map(|(colon, mark)| (colon + mark.len(), scheme_start(text, colon)));
+        Self {
+            text,
+            starts: starts.collect(),
+            link: None,
         }
-        if told.clue == Clue::OtherSite {
-            told.clue = Clue::Site(row.host);
-            name_chain(&mut told, fixed);
-        }
     }
-    if told.chain.is_none() {
-        // Most sites put the chain into a segment or a `chain=` of their own.
-        let named = parts
+
+    /// What the link tells about whatever stands at `at`; `None` on pages that show no address.
+    fn tell(&mut self, at: usize) -> Option<Told> {
+        let next = self.starts.partition_point(|(end, _)| *end <= at);
+        let start = next.checked_sub(1).map_or(0, |last| self.starts[last].1);
+        if self.link.as_ref().is_none_or(|link| link.start != start) {
+            let end = self.text.floor_char_boundary(start + LONGEST_INNER);
+            let parts = Parts::of(&self.text[start..end])?;
+            let rows = table::SITES.iter().filter(|row| parts.is_host(row.host)).collect();
+            self.link = Some(Link {
+                start,
+                parts,
+                rows,
+                slugs: OnceCell::new(),
+            });
+        }
+        self.link.as_ref()?.tell(at - start)
+    }
+}
+
+impl Link<'_> {
+    fn tell(&self, at: usize) -> Option<Told> {
+        let parts = &self.parts;
+        if parts
             .segments_before(at)
-            .chain(parts.value("chain"))
-            .chain(parts.value("chainId"))
-            .chain(parts.value("network"))
-            .find_map(chains::by_slug);
-        if told.clue != Clue::OtherSite || named.is_some_and(|chain| chain.slugs.iter().any(|slug| slug.len() > 2)) {
-            name_chain(&mut told, named);
+            .any(|(_, segment)| NOT_ADDRESSES.iter().any(|no| segment.eq_ignore_ascii_case(no)))
+        {
+            return None;
         }
+        let mut told = Told::of(Clue::OtherSite);
+        for row in &self.rows {
+            let fixed = (!row.chain.is_empty()).then(|| chains::by_name(row.chain)).flatten();
+            if let Some(page) = parts.page(row.pattern, at) {
+                name_chain(&mut told, page.chain.and_then(chains::by_slug).or(fixed));
+                told.clue = Clue::Page(row.host);
+                told.role = page.role;
+                told.subject = page.role != Role::Unknown || !page.pays;
+                return Some(told);
+            }
+            if told.clue == Clue::OtherSite {
+                told.clue = Clue::Site(row.host);
+                name_chain(&mut told, fixed);
+            }
+        }
+        if told.chain.is_none() {
+            let named = self.named(at);
+            if told.clue != Clue::OtherSite || named.is_some_and(|chain| chain.slugs.iter().any(|slug| slug.len() > 2))
+            {
+                name_chain(&mut told, named);
+            }
+        }
+        if told.clue == Clue::OtherSite && FOREIGN.iter().any(|host| parts.is_host(host)) {
+            told.clue = Clue::ForeignSite;
+        }
+        Some(told)
     }
-    if told.clue == Clue::OtherSite && FOREIGN.iter().any(|host| parts.is_host(host)) {
-        told.clue = Clue::ForeignSite;
+
+    /// Most sites put the chain into a segment before the address or a `chain=` of their own.
+    fn named(&self, at: usize) -> Option<&'static Chain> {
+        let slugs = self.slugs.get_or_init(|| {
+            let segments = self.parts.segments_before(usize::MAX);
+            segments
+                .filter_map(|(end, segment)| Some((end, chains::by_slug(segment)?)))
+                .collect()
+        });
+        let in_path = slugs.first().filter(|(end, _)| *end <= at).map(|(_, chain)| *chain);
+        in_path.or_else(|| {
+            ["chain", "chainId", "network"]
+                .iter()
+                .filter_map(|key| self.parts.value(key))
+                .find_map(chains::by_slug)
+        })
     }
-    Some(told)
 }
 
 fn name_chain(told: &mut Told, chain: Option<&'static Chain>) {
@@ -302,13 +367,13 @@ fn fits(mut told: Told, seen: &Seen) -> Option<Told> {
 
 /// Where the last link in `text` begins.
 fn innermost(text: &str) -> usize {
-    let Some(colon) = text.rfind("://") else { return 0 };
-    let scheme = text[..colon]
-        .bytes()
-        .rev()
-        .take_while(u8::is_ascii_alphanumeric)
-        .count();
-    colon - scheme
+    text.rfind("://").map_or(0, |colon| scheme_start(text, colon))
+}
+
+/// Where the scheme before a colon begins.
+fn scheme_start(text: &str, colon: usize) -> usize {
+    let scheme = text.as_bytes()[..colon].iter().rev();
+    colon - scheme.take_while(|byte| byte.is_ascii_alphanumeric()).count()
 }
 
 /// Percent signs decoded, twice where a link was wrapped twice. Bytes that are no UTF-8 stay as

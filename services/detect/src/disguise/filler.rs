@@ -7,7 +7,8 @@ use aho_corasick::AhoCorasick;
 use super::alphabet::{Fold, fold};
 
 /// Words that ask to be left out themselves, and that introduce what is to be left out.
-const WORDS: [&str; 38] = [
+const WORDS: [&str; 39] = [
+    "del",
     "remove",
     "removeme",
     "removethis",
@@ -76,6 +77,7 @@ impl Fillers {
             let loud = word.len() >= 5 && !word.chars().any(char::is_lowercase);
             out.extend(between(text, found.range(), 4).filter(|range| loud || range.len() > word.len()));
             out.extend(in_spaces(text, found.range()));
+            out.extend(in_dashes(text, found.range()));
             if named.len() < 4
                 && let Some(word) = named_filler(&text[found.end()..])
                 && !named.contains(&word)
@@ -181,22 +183,31 @@ fn in_spaces(text: &str, word: Range<usize>) -> Option<Range<usize>> {
     const FEWEST: usize = 6;
     let before = text[..word.start].strip_suffix(' ')?;
     let after = text[word.end..].strip_prefix(' ')?;
-    let last = &before[before.len()
-        - before
-            .bytes()
-            .rev()
-            .take(44)
-            .take_while(u8::is_ascii_alphanumeric)
-            .count()..];
-    let next = &after[..after.bytes().take(44).take_while(u8::is_ascii_alphanumeric).count()];
-    let is_odd = |piece: &str| {
-        let inner_capital = piece
-            .as_bytes()
-            .windows(2)
-            .any(|two| two[0].is_ascii_lowercase() && two[1].is_ascii_uppercase());
-        piece.len() >= FEWEST && (inner_capital || piece.bytes().any(|b| b.is_ascii_digit()))
+    // An invisible character belongs to what it stands in.
+    let belongs = |c: &char| is_part(*c) || matches!(fold(*c), Fold::Invisible);
+    let is_odd = |piece: &mut dyn Iterator<Item = char>| {
+        let (mut parts, mut odd) = (0, false);
+        for c in piece.take(44).take_while(belongs) {
+            let c = match fold(c) {
+                Fold::Width(to) | Fold::Font(to) | Fold::LookAlike(to) => to,
+                Fold::Invisible => continue,
+                Fold::Keep => c,
+            };
+            parts += 1;
+            odd |= c.is_ascii_digit() || (parts > 1 && c.is_ascii_uppercase());
+        }
+        parts >= FEWEST && odd
     };
-    (is_odd(last) && is_odd(next)).then(|| before.len()..word.end + 1)
+    (is_odd(&mut before.chars().rev()) && is_odd(&mut after.chars())).then(|| before.len()..word.end + 1)
+}
+
+/// `word` in capitals with one dash or underline on either side, inside of something.
+fn in_dashes(text: &str, word: Range<usize>) -> Option<Range<usize>> {
+    let loud = !text[word.clone()].chars().any(char::is_lowercase);
+    let before = text[..word.start].strip_suffix(['-', '_'])?;
+    let after = text[word.end..].strip_prefix(['-', '_'])?;
+    let inside = before.ends_with(is_part) && after.starts_with(is_part);
+    (loud && inside).then(|| before.len()..word.end + 1)
 }
 
 /// `word` with the marks around it, where letters or digits of an address touch it on both sides;

@@ -146,7 +146,7 @@ fn mixed(text: &str, at: usize) -> (usize, bool) {
     // Backwards only as far as matters: a plain character beside it is enough.
     let before = text[..at].chars().rev().take(64).take_while(belongs);
     let lead_ascii = before.clone().any(|c| c.is_ascii());
-    let alone = before.count() == 0;
+    let alone = !text[..at].ends_with(char::is_alphabetic);
     let mut end = at;
     let mut ascii = lead_ascii;
     let mut visible = 0;
@@ -155,7 +155,8 @@ fn mixed(text: &str, at: usize) -> (usize, bool) {
         ascii |= c.is_ascii();
         visible += 1;
     }
-    (end, ascii || (alone && visible == 1))
+    let alone = alone && visible == 1 && !text[end..].starts_with(char::is_alphabetic);
+    (end, ascii || alone)
 }
 
 /// The length of an HTML tag at the start of `text`.
@@ -180,6 +181,7 @@ mod tests {
         assert_eq!(folded("контракт 0хb1"), "контракт 0xb1");
         assert_eq!(folded("4Т4уkFТj"), "4T4ykFTj");
         assert_eq!(folded("ТОН и у"), "ТОН и y");
+        assert_eq!(folded("часть первая"), "часть первая");
         assert_eq!(
             folded("<b>a</b><i>b</i> <https://x.io> 1<2>3"),
             "ab <https://x.io> 1<2>3"

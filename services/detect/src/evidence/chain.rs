@@ -1,6 +1,6 @@
 //! Chains that a text names, and which of them an address belongs to.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
@@ -34,7 +34,7 @@ pub(crate) struct Mention {
 
 impl Names {
     pub(crate) fn new() -> Self {
-        let mut patterns = Vec::new();
+        let mut patterns: Vec<Cow<'static, str>> = Vec::new();
         let mut meanings = Vec::new();
         for chain in CHAINS {
             for (names, kind) in [
@@ -43,15 +43,26 @@ impl Names {
                 (chain.words, Kind::Word),
             ] {
                 for &name in names {
-                    patterns.push(name);
+                    patterns.push(Cow::Borrowed(name));
                     meanings.push((chain, kind));
+                }
+            }
+            // CAIP-2: "eip155:8453:0x…".
+            if chain.family == Family::Evm {
+                let ids = chain
+                    .slugs
+                    .iter()
+                    .filter(|slug| slug.bytes().all(|b| b.is_ascii_digit()));
+                for id in ids {
+                    patterns.push(Cow::Owned(format!("eip155:{id}")));
+                    meanings.push((chain, Kind::Name));
                 }
             }
         }
         let search = AhoCorasick::builder()
             .ascii_case_insensitive(true)
             .match_kind(MatchKind::LeftmostLongest)
-            .build(patterns)
+            .build(patterns.iter().map(|pattern| pattern.as_bytes()))
             // Cannot fail: it does so only when the patterns need more than 2^31 states.
             .expect("a few hundred fixed patterns");
         Self { search, meanings }

@@ -103,13 +103,13 @@ impl<'a> Parts<'a> {
         hosts.iter().find(|host| self.is_host(host)).copied()
     }
 
-    /// The path segments that end before `at`.
-    pub(crate) fn segments_before(&self, at: usize) -> impl Iterator<Item = &'a str> {
+    /// The path segments that end before `at`, with their ends.
+    pub(crate) fn segments_before(&self, at: usize) -> impl Iterator<Item = (usize, &'a str)> {
         let link = self.link;
         self.segments
             .iter()
             .filter(move |segment| segment.end <= at)
-            .map(move |segment| &link[segment.clone()])
+            .map(move |segment| (segment.end, &link[segment.clone()]))
     }
 
     /// The value of a query key.
@@ -132,6 +132,10 @@ impl<'a> Parts<'a> {
             match part {
                 "*" => {}
                 "{chain}" => chain = Some(&self.link[segment.clone()]),
+                "{token}-{chain}" => {
+                    role = segment.contains(&at).then_some((Role::Token, false));
+                    chain = Some(self.link[segment.clone()].rsplit_once('-')?.1);
+                }
                 _ => match slot(part) {
                     Some(slot) => role = Some(segment.contains(&at).then_some(slot)?),
                     None if self.link[segment.clone()].eq_ignore_ascii_case(part) => {}

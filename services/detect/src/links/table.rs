@@ -8,7 +8,7 @@ pub(crate) struct Site {
     pub(crate) host: &'static str,
     /// Where the address stands. Segments are literal, `*` (any), `{chain}` (a slug), or the place
     /// of the address: `{token}`, `{pool}`, `{account}`, `{address}` (role unknown), `{pays}` (the
-    /// coin a swap is paid with). After `?` the same as `key={…}`. What follows in a link does not
+    /// coin a swap is paid with). `{token}-{chain}` has both in one segment. After `?` the same as `key={…}`. What follows in a link does not
     /// matter, and an address may have neighbours in its segment ("SOL-…", "ref_…").
     pub(crate) pattern: &'static str,
     /// The chain's name where the whole site has one, or the default where the slug is missing.
@@ -55,6 +55,7 @@ pub(crate) const SITES: &[Site] = &[
     row("axiom.trade", "/meme/{pool}", "solana"),
     row("padre.gg", "/trade/{chain}/{token}", ""),
     row("dexview.com", "/{chain}/{token}", ""),
+    row("ave.ai", "/token/{token}-{chain}", ""),
     row("ave.ai", "/token/{token}", ""),
     row("poocoin.app", "/tokens/{token}", "bsc"),
     row("coingecko.com", "/*/coins/{chain}/contract/{token}", ""),

@@ -334,6 +334,8 @@ mod tests {
             format!("A: {a}\nB: {b}"),
             format!("primera parte: {a}\nsegunda parte: {b}"),
             format!("前半: {a}\n后半: {b}"),
+            format!("часть первая {a}\nчасть вторая {b}"),
+            format!("1\u{20e3}{a}\n2\u{20e3}{b}"),
         ] {
             assert_eq!(joined(&text), [key], "{text}");
         }
