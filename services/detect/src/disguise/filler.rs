@@ -86,6 +86,7 @@ impl Fillers {
             }
         }
         out.extend(in_brackets(text));
+        named.extend(shown(text).filter(|word| !named.contains(word)).collect::<Vec<_>>());
         for word in named {
             out.extend(
                 text.match_indices(word)
@@ -137,6 +138,23 @@ fn named_filler(rest: &str) -> Option<&str> {
     let word = &word[..end];
     let loud = word.chars().all(char::is_uppercase);
     ((2..=24).contains(&word.len()) && (quoted.is_some() || loud)).then_some(word)
+}
+
+/// Words in capitals that a message shows by themselves and also has more than once inside of
+/// something, where no word stands: whatever the language says about them, they are what to leave
+/// out.
+fn shown(text: &str) -> impl Iterator<Item = &str> {
+    /// How many words are tried.
+    const MOST: usize = 8;
+    text.split(|c: char| !c.is_alphanumeric() && !is_part(c))
+        .filter(|word| (2..=24).contains(&word.len()) && word.chars().all(char::is_uppercase))
+        .take(MOST)
+        .filter(move |word| {
+            let mut inside = text
+                .match_indices(*word)
+                .filter(|(at, _)| between(text, *at..at + word.len(), 2).is_some());
+            inside.nth(1).is_some()
+        })
 }
 
 /// Whether an address can have this character, or one that is made to look like it.
