@@ -38,6 +38,7 @@ pub(super) fn fold(text: &str, fillers: &Fillers) -> Reading {
     let mut fillers = fillers.iter().peekable();
     let swaps = swap::find(text);
     let flags = flags(text);
+    let numbered = is_numbered(text);
     let mut skip = 0;
     // Where the current word ends and whether its look-alikes are to be folded.
     let mut word = (0, false);
@@ -83,6 +84,7 @@ pub(super) fn fold(text: &str, fillers: &Fillers) -> Reading {
             continue;
         }
         match alphabet::fold(c) {
+            Fold::Invisible if c == KEYCAP && numbered && caps_a_number(text, at) => reading.push(c, origin),
             Fold::Font(_) if flags && is_regional(c) => reading.push(c, origin),
             Fold::Keep => reading.push(c, origin),
             Fold::Invisible => reading.mark("fold:zero-width"),
@@ -139,6 +141,31 @@ fn flags(text: &str) -> bool {
     !single && run.is_multiple_of(2)
 }
 
+/// What makes a key of the digit before it.
+const KEYCAP: char = '\u{20e3}';
+
+/// Whether keys number the pieces of a text ("1️⃣… 2️⃣…"), rather than stand for digits in them.
+fn is_numbered(text: &str) -> bool {
+    let numbers = |digit: char| {
+        text.match_indices(KEYCAP)
+            .any(|(at, _)| caps_a_number(text, at) && digit_before(text, at) == Some(digit))
+    };
+    numbers('1') && numbers('2')
+}
+
+/// The digit that a keycap stands behind.
+fn digit_before(text: &str, at: usize) -> Option<char> {
+    text[..at].trim_end_matches('\u{fe0f}').chars().next_back()
+}
+
+/// Whether what a keycap stands behind begins a word.
+fn caps_a_number(text: &str, at: usize) -> bool {
+    let lead = text[..at]
+        .trim_end_matches('\u{fe0f}')
+        .trim_end_matches(|c: char| c.is_ascii_digit());
+    !lead.ends_with(|c: char| c.is_alphanumeric() || c == KEYCAP)
+}
+
 /// The end of the word around `at`, and whether it mixes ASCII with look-alikes or is a single
 /// character. A word all of another script is a word of that script.
 fn mixed(text: &str, at: usize) -> (usize, bool) {
@@ -182,6 +209,8 @@ mod tests {
         assert_eq!(folded("4Т4уkFТj"), "4T4ykFTj");
         assert_eq!(folded("ТОН и у"), "ТОН и y");
         assert_eq!(folded("часть первая"), "часть первая");
+        assert_eq!(folded("1\u{fe0f}\u{20e3}aB 2\u{20e3}cD"), "1\u{20e3}aB 2\u{20e3}cD");
+        assert_eq!(folded("a2\u{fe0f}\u{20e3}b 1\u{20e3}"), "a2b 1");
         assert_eq!(
             folded("<b>a</b><i>b</i> <https://x.io> 1<2>3"),
             "ab <https://x.io> 1<2>3"
