@@ -367,7 +367,13 @@ fn join(known: &mut Find, new: Find) {
     if known.chain.is_none() || (new.chain.is_some() && from_link(&new) && !from_link(known)) {
         known.chain = new.chain;
     }
-    if known.role == Role::Unknown || (known.role == Role::Pool && new.role == Role::Token) {
+    // People call a pool the contract; a page of pools knows better. DexScreener's takes tokens too.
+    let is_pool = new.role == Role::Pool
+        && from_link(&new)
+        && !from_link(known)
+        && !new.evidence.iter().any(|evidence| evidence == "link:dexscreener.com");
+    let is_ground = known.evidence.iter().any(|evidence| evidence.starts_with("suffix:"));
+    if known.role == Role::Unknown || (known.role == Role::Pool && new.role == Role::Token) || (is_pool && !is_ground) {
         known.role = new.role;
     }
     known.coin_type = known.coin_type.take().or(new.coin_type);

@@ -19,7 +19,8 @@ pub(crate) enum Fold {
 pub(crate) fn fold(c: char) -> Fold {
     let code = c as u32;
     match code {
-        0..=0xac => Fold::Keep,
+        // ASCII and what numbers lists, ten and more.
+        0..=0xac | 0x24eb..=0x24f4 | 0x2469..=0x249b => Fold::Keep,
         0xad
         | 0x300..=0x36f
         | 0x483..=0x489
@@ -54,13 +55,11 @@ pub(crate) fn fold(c: char) -> Fold {
         0xb2 | 0xb3 => digit(code - 0xb0),
         0x2460..=0x2468 => digit(code - 0x245f),
         0x2776..=0x277e => digit(code - 0x2775),
-        0x24ea | 0x24ff => Fold::Font('0'),
+        0x24ea | 0x24ff | 0x1f100 => Fold::Font('0'),
         0x24b6..=0x24e9 => letter(code - 0x24b6),
-        0x24eb..=0x24f4 | 0x2469..=0x249b => Fold::Keep,
         0x24f5..=0x24fd => digit(code - 0x24f4),
         0x2780..=0x2788 => digit(code - 0x277f),
         0x278a..=0x2792 => digit(code - 0x2789),
-        0x1f100 => Fold::Font('0'),
         0x1f101..=0x1f10a => digit(code - 0x1f101),
         0x1f110..=0x1f129 => letter(code - 0x1f110),
         REGIONAL_A..=REGIONAL_Z => letter(code - REGIONAL_A),

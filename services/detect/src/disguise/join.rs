@@ -120,6 +120,7 @@ impl<'a> Atoms<'a> {
     /// Hands every address in pieces to `found`.
     pub(crate) fn join(&self, found: &mut dyn FnMut(Joined)) {
         let mut taken = Vec::new();
+        let told = (0..self.atoms.len()).any(|index| self.piece(index).eq_ignore_ascii_case("0x"));
         let mut proven = |joined: Joined| {
             taken.push(joined.seen.span.clone());
             found(joined);
@@ -133,6 +134,9 @@ impl<'a> Atoms<'a> {
                 _ => {}
             }
             self.bare_hex(first, &mut proven);
+            if told {
+                self.bare_pieces(first, &mut proven);
+            }
         }
         suffix::suffixed(self, &mut proven);
         parts::numbered(self, &mut proven);
@@ -259,6 +263,24 @@ impl<'a> Atoms<'a> {
         }
     }
 
+    /// 40 hex digits in pieces without `0x`, in a text that names it ("add 0x in front").
+    fn bare_pieces(&self, first: usize, found: &mut dyn FnMut(Joined)) {
+        /// A shorter piece may be a word or a number before the digits.
+        const FEWEST: usize = 4;
+        let is_hex = |piece: &str| piece.bytes().all(|b| b.is_ascii_hexdigit());
+        let begins = self.piece(first).len() >= FEWEST
+            && is_hex(self.piece(first))
+            && (first == 0 || self.atoms[first - 1].gap == Gap::Hard || !is_hex(self.piece(first - 1)));
+        if !begins {
+            return;
+        }
+        if let Some(pieces) = self.collect(first, 40) {
+            let mut steps = self.steps(first, pieces.last);
+            steps.push("fold:prefix");
+            offer_evm(pieces.as_str(), &self.span(first, pieces.last), steps, false, found);
+        }
+    }
+
     fn tron(&self, first: usize, found: &mut dyn FnMut(Joined)) {
         if let Some(pieces) = self.collect(first, 34)
             && tron::is_address(pieces.as_str())
@@ -347,7 +369,7 @@ fn gap(between: &str) -> Gap {
             }
             // Pointing somewhere, naming something or counting is not decoration.
             '→' | '➜' | '➡' | '👉' | '👇' | '👈' | '⬇' => {
-                loose = true;
+                loose |= between.contains(char::is_whitespace);
                 "join:emoji"
             }
             c if c.is_alphanumeric() => return Gap::Hard,
