@@ -57,7 +57,8 @@ fn memory_grows_with_the_length() {
         "hxxps://a[.]io/%2541(dot)b ".to_owned(),
     ];
     for piece in pieces {
-        let text = |length: usize| piece.chars().cycle().take(length).collect::<String>();
+        // The odd end makes the detector look behind the text at any length.
+        let text = |length: usize| piece.repeat(length / piece.len()) + " aB1cD2eF3gH4iJ5";
         let short = cost(&detector, &text(16_384));
         let long = cost(&detector, &text(16_384 * GROWTH as usize));
         let most = |short: u64| short * GROWTH * UNLUCKY + (16 << 10);
