@@ -1,5 +1,7 @@
 //! The chains by name: how links and people call them. A new chain is one entry here.
 
+use std::{collections::HashMap, sync::LazyLock};
+
 use crate::Family;
 
 /// A chain and its names.
@@ -274,12 +276,39 @@ pub(crate) const CHAINS: &[Chain] = &[
 
 /// The chain that a site's link calls `slug`.
 pub(crate) fn by_slug(slug: &str) -> Option<&'static Chain> {
-    CHAINS
-        .iter()
-        .find(|chain| chain.slugs.iter().any(|s| s.eq_ignore_ascii_case(slug)))
+    /// Slugs in small letters.
+    static SLUGS: LazyLock<HashMap<&str, &Chain>> = LazyLock::new(|| {
+        // The first chain with a slug has it.
+        let slugs = CHAINS.iter().rev();
+        slugs
+            .flat_map(|chain| chain.slugs.iter().map(move |slug| (*slug, chain)))
+            .collect()
+    });
+    /// The longest of them, in bytes.
+    const LONGEST: usize = 24;
+    let mut lower = [0; LONGEST];
+    let lower = lower.get_mut(..slug.len())?;
+    lower.copy_from_slice(slug.as_bytes());
+    lower.make_ascii_lowercase();
+    SLUGS.get(str::from_utf8(lower).ok()?).copied()
 }
 
 /// The chain with this name on the wire.
 pub(crate) fn by_name(name: &str) -> Option<&'static Chain> {
     CHAINS.iter().find(|chain| chain.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_slug_is_found() {
+        for chain in CHAINS {
+            for slug in chain.slugs {
+                assert_eq!(*slug, slug.to_ascii_lowercase(), "slugs are compared in small letters");
+                assert!(by_slug(&slug.to_ascii_uppercase()).is_some(), "{slug}");
+            }
+        }
+    }
 }

@@ -107,8 +107,8 @@ const QUOTES: [&str; 10] = [
 /// Of a longer link only so many bytes are read; what messengers and browsers take is shorter.
 const LONGEST: usize = 4096;
 
-/// Of each of the links in a link so many bytes.
-const LONGEST_INNER: usize = 1024;
+/// Of all the links in a link so many bytes together, and of each no less than the second figure.
+const LONGEST_INNER: (usize, usize) = (4096, 256);
 
 /// What a link holds.
 #[derive(Debug)]
@@ -276,7 +276,9 @@ impl<'a> Inner<'a> {
         let next = self.starts.partition_point(|(end, _)| *end <= at);
         let start = next.checked_sub(1).map_or(0, |last| self.starts[last].1);
         if self.link.as_ref().is_none_or(|link| link.start != start) {
-            let end = self.text.floor_char_boundary(start + LONGEST_INNER);
+            let (all, each) = LONGEST_INNER;
+            let longest = (all / self.starts.len().max(1)).max(each);
+            let end = self.text.floor_char_boundary(start + longest);
             let parts = Parts::of(&self.text[start..end])?;
             let rows = table::SITES.iter().filter(|row| parts.is_host(row.host)).collect();
             self.link = Some(Link {

@@ -146,8 +146,11 @@ fn named_filler(rest: &str) -> Option<&str> {
 fn shown(text: &str) -> impl Iterator<Item = &str> {
     /// How many words are tried.
     const MOST: usize = 8;
-    text.split(|c: char| !c.is_alphanumeric() && !is_part(c))
-        .filter(|word| (2..=24).contains(&word.len()) && word.chars().all(char::is_uppercase))
+    let is_loud = |word: &&str| {
+        (2..=24).contains(&word.len()) && word.chars().nth(1).is_some() && word.chars().all(char::is_uppercase)
+    };
+    text.split(|c: char| !is_part(c) && !c.is_alphabetic())
+        .filter(is_loud)
         .take(MOST)
         .filter(move |word| {
             let mut inside = text
