@@ -15,6 +15,22 @@ pub(crate) enum Fold {
     LookAlike(char),
 }
 
+/// `char::is_alphabetic`, without the search for the letters that chat is made of.
+pub(crate) fn is_letter(c: char) -> bool {
+    match c {
+        '\0'..='\x7f' => c.is_ascii_alphabetic(),
+        'Ѐ'..='ҁ' | 'Ҋ'..='ԯ' | 'ぁ'..='ゖ' | 'ァ'..='ヺ' | '㐀'..='䶿' | '一'..='鿿' | '가'..='힣' => {
+            true
+        }
+        _ => c.is_alphabetic(),
+    }
+}
+
+/// `char::is_alphanumeric` in the same way.
+pub(crate) fn is_word(c: char) -> bool {
+    c.is_ascii_digit() || is_letter(c) || (!c.is_ascii() && c.is_numeric())
+}
+
 /// What `c` stands for. ASCII is itself.
 pub(crate) fn fold(c: char) -> Fold {
     let code = c as u32;
@@ -279,6 +295,14 @@ fn look_alike(c: char) -> Option<char> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn letters_are_those_of_unicode() {
+        for c in '\0'..=char::MAX {
+            assert_eq!(is_letter(c), c.is_alphabetic(), "{c:?}");
+            assert_eq!(is_word(c), c.is_alphanumeric(), "{c:?}");
+        }
+    }
 
     #[test]
     fn alphabets_begin_and_end_where_they_should() {

@@ -4,7 +4,7 @@ use std::{cmp::Reverse, ops::Range};
 
 use aho_corasick::AhoCorasick;
 
-use super::alphabet::{Fold, fold};
+use super::alphabet::{Fold, fold, is_letter, is_word};
 
 /// Words that ask to be left out themselves, and that introduce what is to be left out.
 const WORDS: [&str; 39] = [
@@ -149,7 +149,7 @@ fn shown(text: &str) -> impl Iterator<Item = &str> {
     let is_loud = |word: &&str| {
         (2..=24).contains(&word.len()) && word.chars().nth(1).is_some() && word.chars().all(char::is_uppercase)
     };
-    text.split(|c: char| !is_part(c) && !c.is_alphabetic())
+    text.split(|c: char| !is_part(c) && !is_letter(c))
         .filter(is_loud)
         .take(MOST)
         .filter(move |word| {
@@ -182,7 +182,7 @@ fn in_brackets(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
             let close = inner[end..].chars().next()?.len_utf8();
             let word = &inner[..end];
             // Small ASCII letters may be a call or a caption; a remark has no digits in any case.
-            let is_remark = word.chars().filter(|c| c.is_alphabetic()).count() >= 2
+            let is_remark = word.chars().filter(|&c| is_letter(c)).count() >= 2
                 && !word
                     .chars()
                     .any(|c| c.is_numeric() || matches!(c, '\n' | ',' | ';' | ':' | '/'));
@@ -236,7 +236,7 @@ fn in_dashes(text: &str, word: Range<usize>) -> Option<Range<usize>> {
 fn between(text: &str, word: Range<usize>, fewest: usize) -> Option<Range<usize>> {
     const MOST_MARKS: usize = 4;
     // Dashes and underlines may belong to the address.
-    let is_mark = |c: &char| !c.is_alphanumeric() && !matches!(c, '\n' | ':' | '-' | '_');
+    let is_mark = |&c: &char| !is_word(c) && !matches!(c, '\n' | ':' | '-' | '_');
     let lead: usize = text[..word.start]
         .chars()
         .rev()

@@ -17,6 +17,7 @@ use std::ops::Range;
 
 use crate::{
     Family,
+    disguise::alphabet,
     families::{self, Proof, Seen, evm, tron},
     links,
     scan::Run,
@@ -372,7 +373,7 @@ fn gap(between: &str) -> Gap {
                 loose |= between.contains(char::is_whitespace);
                 "join:emoji"
             }
-            c if c.is_alphanumeric() => return Gap::Hard,
+            c if alphabet::is_word(c) => return Gap::Hard,
             c if c.is_ascii() || is_punctuation(c) => {
                 loose = true;
                 "join:mark"

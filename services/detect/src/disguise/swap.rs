@@ -1,6 +1,8 @@
 //! Characters that the message itself says to put in the place of others: "replace $ with a",
 //! "@ = 0".
 
+use super::alphabet::is_word;
+
 /// Words between a character and what is to be written for it.
 const LINKS: [&str; 30] = [
     "=",
@@ -87,7 +89,7 @@ fn stands_in(c: char) -> bool {
     if c.is_ascii() {
         return matches!(c, '$' | '@' | '#' | '%' | '&' | '*' | '!' | '?' | '^' | '+' | '=' | '~');
     }
-    !c.is_alphanumeric()
+    !is_word(c)
         && !c.is_whitespace()
         && !matches!(
             c,

@@ -6,6 +6,7 @@ use std::{collections::HashMap, ops::Range, sync::LazyLock};
 use super::{Atoms, Joined, LONGEST, whole};
 use crate::{
     Family,
+    disguise::alphabet,
     families::{Proof, Seen},
 };
 
@@ -199,7 +200,7 @@ fn order(label: &str) -> Option<(Order, bool)> {
     let word_start = named
         .char_indices()
         .rev()
-        .find(|(_, c)| !c.is_alphanumeric())
+        .find(|&(_, c)| !alphabet::is_word(c))
         .map_or(0, |(at, c)| at + c.len_utf8());
     let word = &named[word_start..];
     let before = named[..word_start].trim_end();
@@ -227,7 +228,10 @@ fn order(label: &str) -> Option<(Order, bool)> {
         return (usize::from(number) <= MOST && number > 0 && (marked || worded)).then_some((number, marked));
     }
     // "first half", "primera parte": the last word or the one before it.
-    let last_two = [word, before.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or("")];
+    let last_two = [
+        word,
+        before.rsplit(|c: char| !alphabet::is_word(c)).next().unwrap_or(""),
+    ];
     last_two.into_iter().find_map(|word| {
         let word = word.trim_start_matches('第').trim_end_matches(['段', '半', '部', '分']);
         let order = named_order(word)?;
