@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::SCHEMA_VERSION;
+use crate::audit::AuditEvent;
 use crate::detection::{Chat, Detection, Listener, Message};
 use crate::matched::Match;
 
@@ -62,6 +63,14 @@ pub fn encode_match(event: &Match) -> Result<Vec<u8>, EncodeError> {
     write(event)
 }
 
+/// As [`encode`], for an audit event.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_audit(event: &AuditEvent) -> Result<Vec<u8>, EncodeError> {
+    write(event)
+}
+
 /// Decodes an event and checks its bounds. Unknown keys are ignored.
 ///
 /// # Errors
@@ -79,6 +88,16 @@ pub fn decode(bytes: &[u8]) -> Result<Detection, DecodeError> {
 pub fn decode_match(bytes: &[u8]) -> Result<Match, DecodeError> {
     let event: Match = read(bytes, "match event", |event: &Match| &event.schema_version)?;
     check_match(&event)?;
+    Ok(event)
+}
+
+/// As [`decode`], for an audit event.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_audit(bytes: &[u8]) -> Result<AuditEvent, DecodeError> {
+    let event: AuditEvent = read(bytes, "audit event", |event: &AuditEvent| &event.schema_version)?;
+    check_audit(&event)?;
     Ok(event)
 }
 
@@ -175,6 +194,29 @@ fn check_match(event: &Match) -> Result<(), DecodeError> {
         ("raw", event.raw.as_deref()),
     ])?;
     check_origin(&event.chat, &event.message, &event.listener)
+}
+
+fn check_audit(event: &AuditEvent) -> Result<(), DecodeError> {
+    if event.detail.len() > MAX_LIST {
+        return out("detail", "has more than 64 entries");
+    }
+    if event
+        .detail
+        .iter()
+        .any(|(key, value)| key.len().max(value.len()) > MAX_NAME_BYTES)
+    {
+        return out("detail", "holds a key or value that is longer than 1024 bytes");
+    }
+    if event.service.is_empty() || event.event.is_empty() {
+        return out("service or event", "is empty");
+    }
+    check_names(&[
+        ("service", Some(event.service.as_str())),
+        ("event", Some(event.event.as_str())),
+        ("instance", Some(event.instance.as_str())),
+        ("actor", event.actor.as_deref()),
+        ("target", event.target.as_deref()),
+    ])
 }
 
 fn check_origin(chat: &Chat, message: &Message, listener: &Listener) -> Result<(), DecodeError> {

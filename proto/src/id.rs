@@ -221,6 +221,13 @@ impl MatchIdParts<'_> {
     }
 }
 
+/// The id over parts that belong to no message.
+pub(crate) fn of_parts<'a>(parts: impl IntoIterator<Item = &'a str>) -> EventId {
+    let mut hash = IdHash(Sha256::new_with_prefix(ID_DOMAIN));
+    parts.into_iter().for_each(|part| hash.part(part));
+    hash.id()
+}
+
 /// SHA-256 over parts that are joined by a zero byte.
 struct IdHash(Sha256);
 

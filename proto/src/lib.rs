@@ -6,6 +6,7 @@
 //! `tests/it/generated.rs`) and are checked in beside it, so that clients in other languages
 //! need no Rust.
 
+pub mod audit;
 pub mod codec;
 pub mod detection;
 pub mod frame;

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use schemars::generate::SchemaSettings;
+use tgmesh_proto::audit::AuditEvent;
 use tgmesh_proto::detection::Detection;
 use tgmesh_proto::frame::{ClientFrame, ServerFrame};
 use tgmesh_proto::matched::Match;
@@ -21,6 +22,7 @@ fn schemas_are_current() {
     }
     check("schema/detection.json", schema::<Detection>().as_bytes());
     check("schema/match.json", schema::<Match>().as_bytes());
+    check("schema/audit.json", schema::<AuditEvent>().as_bytes());
     check("schema/client-frame.json", schema::<ClientFrame>().as_bytes());
     check("schema/server-frame.json", schema::<ServerFrame>().as_bytes());
     check("schema/stats-report.json", schema::<StatsReport>().as_bytes());

@@ -1,6 +1,7 @@
 //! Whatever is written is read back, and no bytes make the decoder panic.
 
 use proptest::prelude::*;
+use tgmesh_proto::audit::AuditEvent;
 use tgmesh_proto::codec::{self, DecodeError, MAX_PAYLOAD_BYTES, MAX_TEXT_CHARS};
 use tgmesh_proto::detection::Message;
 use tgmesh_proto::frame::{ClientFrame, ServerFrame};
@@ -23,6 +24,7 @@ proptest! {
     fn any_bytes_are_refused_or_read(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = codec::decode(&bytes);
         let _ = codec::decode_match(&bytes);
+        let _ = codec::decode_audit(&bytes);
         let _ = rmp_serde::from_slice::<ClientFrame>(&bytes);
         let _ = rmp_serde::from_slice::<ServerFrame>(&bytes);
         let _ = serde_json::from_slice::<ClientFrame>(&bytes);
@@ -36,6 +38,35 @@ proptest! {
         let _ = codec::decode(&bytes);
         bytes.truncate(at);
         prop_assert!(codec::decode(&bytes).is_err());
+    }
+}
+
+/// Breaks one bound of an event.
+type Damage = fn(&mut AuditEvent);
+
+#[test]
+fn an_audit_event_is_read_back_and_its_bounds_hold() {
+    let event = samples::audit();
+    let read = |event: &AuditEvent| codec::decode_audit(&codec::encode_audit(event).expect("fits"));
+    assert_eq!(read(&event).expect("it was just written"), event);
+    assert!(codec::decode_audit(&codec::encode(&samples::full()).expect("fits")).is_err());
+    let breaks: [(&str, Damage); 5] = [
+        ("detail", |e| {
+            e.detail = (0..65).map(|n| (n.to_string(), String::new())).collect();
+        }),
+        ("detail", |e| e.detail = [(String::new(), "x".repeat(1025))].into()),
+        ("service or event", |e| e.service.clear()),
+        ("actor", |e| e.actor = Some("x".repeat(1025))),
+        ("target", |e| e.target = Some("x".repeat(1025))),
+    ];
+    for (name, damage) in breaks {
+        let mut event = samples::audit();
+        damage(&mut event);
+        let refused = read(&event);
+        assert!(
+            matches!(refused, Err(DecodeError::OutOfBounds { field, .. }) if field == name),
+            "{name}: {refused:?}"
+        );
     }
 }
 

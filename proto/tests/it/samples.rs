@@ -4,12 +4,13 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tgmesh_proto::SCHEMA_VERSION;
+use tgmesh_proto::audit::AuditEvent;
 use tgmesh_proto::detection::{
     Chat, ChatKind, Detection, EventKind, Family, Forward, Listener, Message, Method, Role, SeenBefore, Sender,
     SenderKind, Times,
 };
 use tgmesh_proto::frame::{ClientFrame, ErrorCode, EventName, Filter, Resume, ServerFrame};
-use tgmesh_proto::id::{DELETED, IdParts, MatchIdParts, Matched, RevisionButton, RevisionEntity, revision};
+use tgmesh_proto::id::{DELETED, EventId, IdParts, MatchIdParts, Matched, RevisionButton, RevisionEntity, revision};
 use tgmesh_proto::matched::Match;
 use tgmesh_proto::stats::{HistogramSnapshot, StatsReport};
 
@@ -37,6 +38,7 @@ pub fn vectors() -> Vec<Vector> {
         vector("detection_group", &group()),
         vector("match_rule", &rule_match()),
         vector("match_link", &link_match()),
+        vector("audit", &audit()),
         client(
             "client_subscribe",
             ClientFrame::Subscribe {
@@ -249,6 +251,24 @@ fn group() -> Detection {
         Family::Tron,
         "TXhVPaVFx49tvWMWTqt7HbPxb9Zxbi9ZfG",
     )
+}
+
+/// An audit event with everything in it.
+pub fn audit() -> AuditEvent {
+    let event = AuditEvent {
+        schema_version: SCHEMA_VERSION.to_owned(),
+        id: EventId::from_bytes([0; 16]),
+        service: "tgmesh".to_owned(),
+        event: "erase".to_owned(),
+        at_us: 1_795_435_200_000_000,
+        instance: "ops-1".to_owned(),
+        actor: Some("ann".to_owned()),
+        target: Some("sender:42".to_owned()),
+        detail: [("detections", "17"), ("matches", "0")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+    };
+    event.with_id()
 }
 
 /// A match with nothing optional in it but its rules.

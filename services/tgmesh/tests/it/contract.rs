@@ -102,6 +102,7 @@ fn fields_of_the_page_are_those_of_the_schema() {
     for (file, title) in [
         ("proto/schema/detection.json", "## The detection event"),
         ("proto/schema/match.json", "## The match event"),
+        ("proto/schema/audit.json", "## The audit event"),
     ] {
         let schema: Value = read_json(file);
         let fields: BTreeSet<String> = schema["properties"]
