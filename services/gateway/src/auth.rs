@@ -21,7 +21,7 @@ pub const LEEWAY_S: i64 = 5;
 /// Longest token, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 12 * 1024;
 /// Longest `sub` and `jti`, in bytes.
-const MAX_NAME_BYTES: usize = 256;
+pub const MAX_NAME_BYTES: usize = 256;
 
 /// Checks tokens.
 pub struct Verifier {

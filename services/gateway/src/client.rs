@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::auth::Grant;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, REVOKED};
 use crate::registry::Seat;
 use crate::wire::{Format, Unreadable};
 use bucket::Bucket;
@@ -42,6 +42,14 @@ enum Gone {
 
 const fn end(code: CloseCode, reason: &'static str) -> Gone {
     Gone::Closed(code, reason)
+}
+
+/// How an order to this or all connections is told.
+const fn ordered(code: CloseCode) -> Gone {
+    match code {
+        CloseCode::Expired => end(code, "the token was revoked"),
+        code => end(code, "going away"),
+    }
 }
 
 /// Serves a client until one side ends it. `token` is what came with the upgrade.
@@ -90,11 +98,16 @@ where
     if let Some(rate) = grant.rate {
         bucket.set_rate(rate);
     }
-    if !seat.belongs_to(&grant.subject, grant.max_connections) {
+    if !seat.belongs_to(&grant) {
         return end(CloseCode::RateLimited, "too many connections of this subject");
     }
     if let Err(gone) = opened(gateway, socket, &seat).await {
         return gone;
+    }
+    // Behind its registration: a revocation either is seen here or reaches the mailbox.
+    if gateway.revocations.hold(&grant) {
+        gateway.refuse_token(REVOKED);
+        return end(CloseCode::Unauthorized, REVOKED);
     }
     let mut session = Session::new(gateway, seat, grant, bucket);
     let gone = session.run(socket).await;
@@ -110,7 +123,7 @@ where
     loop {
         match socket.turn(seat.mailbox()).await {
             Turn::Tick => return Err(end(CloseCode::Unauthorized, "no token")),
-            Turn::Ordered(code) => return Err(end(code, "going away")),
+            Turn::Ordered(code) => return Err(ordered(code)),
             Turn::Ended(error) => return Err(meaning(error.as_ref())),
             Turn::Inbound(message) => {
                 if !bucket.take(Instant::now()) {
@@ -135,23 +148,24 @@ where
     }
 }
 
-/// Waits until the hub has caught up with the stream.
+/// Waits until the hub has caught up with the stream, and the revocations are known.
 async fn opened<S>(gateway: &Gateway, socket: &mut Socket<S>, seat: &Seat) -> Result<(), Gone>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    if gateway.hub.place().is_some() {
+    if gateway.hub.place().is_some() && gateway.revocations.are_known() {
         return Ok(());
     }
     let mut epoch = gateway.hub.epoch();
     let open = async {
+        gateway.revocations.known().await;
         // The sender lives as long as the hub, and the hub as long as the gateway.
         let _ = epoch.wait_for(Option::is_some).await;
     };
-    let ordered = async {
+    let told = async {
         loop {
             match socket.turn(seat.mailbox()).await {
-                Turn::Ordered(code) => return end(code, "going away"),
+                Turn::Ordered(code) => return ordered(code),
                 Turn::Ended(error) => return meaning(error.as_ref()),
                 Turn::Inbound(Message::Ping(_) | Message::Pong(_)) | Turn::Mail | Turn::Flushed => {}
                 Turn::Inbound(_) => return end(CloseCode::GoingAway, "not ready yet"),
@@ -161,7 +175,7 @@ where
     };
     tokio::select! {
         () = open => Ok(()),
-        gone = ordered => Err(gone),
+        gone = told => Err(gone),
         () = tokio::time::sleep(START_TIMEOUT) => Err(end(CloseCode::GoingAway, "not ready yet")),
     }
 }

@@ -46,6 +46,8 @@ pub struct Figures {
     pub negative_latency: Counter,
     /// Detections that a client said to have painted.
     pub rendered: Counter,
+    /// Entries of the audit log that found no room while NATS was away, or were too many.
+    pub audit_lost: Counter,
     /// Open, authenticated connections.
     pub clients: Gauge,
     /// Live subscriptions.
@@ -119,6 +121,10 @@ impl Figures {
                 "Deliveries before their stream timestamp, by two hosts' clocks.",
             ),
             rendered: metrics.counter("rendered_total", "Detections that clients said to have painted."),
+            audit_lost: metrics.counter(
+                "audit_lost_total",
+                "Audit entries that found no room while NATS was away, or were too many.",
+            ),
             clients: metrics.gauge("clients", "Open, authenticated connections."),
             live: metrics.gauge("live_subscriptions", "Subscriptions that get events as they come."),
             stream_to_client: metrics.histogram(

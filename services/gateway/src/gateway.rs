@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::audit::{Audit, Entries};
 use crate::auth::{Grant, Refusal, Verifier};
 use crate::figures::Figures;
 use crate::http_server;
@@ -21,12 +22,16 @@ use crate::hub::{self, Hub, Matches};
 use crate::mesh_stats::MeshStats;
 use crate::registry::Registry;
 use crate::resume::Past;
+use crate::revocations::Revocations;
 use crate::settings::Config;
 use crate::upgrade::Origins;
 
 /// How long clients may take to be told to come back elsewhere. Below the process's grace of eight
 /// seconds.
 const DRAIN_LIMIT: Duration = Duration::from_secs(6);
+
+/// Why a token is refused that is good in itself.
+pub const REVOKED: &str = "the token was revoked";
 
 /// What every connection shares.
 pub struct Gateway {
@@ -42,6 +47,12 @@ pub struct Gateway {
     pub past: OnceLock<Past>,
     /// Who is connected.
     pub registry: Arc<Registry>,
+    /// Whose rights were taken back.
+    pub revocations: Arc<Revocations>,
+    /// The link to NATS; there once it has answered for the first time.
+    pub mesh: OnceLock<Mesh>,
+    /// Who did what.
+    pub audit: Audit,
     /// Reports of all processes of the mesh.
     pub mesh_stats: MeshStats,
     /// Metrics.
@@ -58,10 +69,23 @@ impl Gateway {
         self.verifier
             .verify(token, clock::now_ms() / 1000)
             .map_err(|refusal: Refusal| {
-                self.figures.bad_tokens.inc();
                 tracing::debug!(%refusal, "refused a token");
                 refusal.reason()
             })
+            .and_then(|grant| {
+                if self.revocations.hold(&grant) {
+                    Err(REVOKED)
+                } else {
+                    Ok(grant)
+                }
+            })
+            .inspect_err(|reason| self.refuse_token(reason))
+    }
+
+    /// Counts a token that is refused, and notes it.
+    pub fn refuse_token(&self, reason: &str) {
+        self.figures.bad_tokens.inc();
+        self.audit.note_refusal(reason);
     }
 }
 
@@ -79,6 +103,7 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
     let addr = listener.local_addr().context("couldn't read the address for clients")?;
     tracing::info!(%addr, "listening for clients");
     let figures = Figures::new(&process.metrics);
+    let (audit, entries) = Audit::new(&process.instance, figures.audit_lost.clone());
     let gateway = Arc::new(Gateway {
         verifier: config.verifier,
         origins: config.origins,
@@ -86,20 +111,24 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
         matches: Matches::new(figures.clone()),
         past: OnceLock::new(),
         registry: Registry::new(config.max_connections, figures.clients.clone()),
+        revocations: Arc::default(),
+        mesh: OnceLock::new(),
+        audit,
         mesh_stats: MeshStats::default(),
         figures,
         shutdown: process.shutdown.clone(),
         clients: TaskTracker::new(),
     });
     let (nats, stream) = (process.health.part("nats"), process.health.part("stream"));
-    let matches = process.health.part("matches");
+    let (matches, revocations) = (process.health.part("matches"), process.health.part("revocations"));
     process.tasks.spawn(
         "http",
         http_server::serve(listener, Arc::clone(&gateway), process.health.clone()),
     );
     process.tasks.spawn("epochs", send_away_on_reset(Arc::clone(&gateway)));
 
-    let worked = serve_mesh(&config.nats, &process, &gateway, nats, [stream, matches]).await;
+    let parts = [nats, stream, matches, revocations];
+    let worked = serve_mesh(&config.nats, &process, &gateway, entries, parts).await;
     process.shutdown.trigger();
     gateway.registry.order_all(CloseCode::GoingAway);
     gateway.clients.close();
@@ -117,8 +146,8 @@ async fn serve_mesh(
     config: &NatsConfig,
     process: &Process,
     gateway: &Arc<Gateway>,
-    nats: Part,
-    [stream, matches]: [Part; 2],
+    entries: Entries,
+    [nats, stream, matches, revocations]: [Part; 4],
 ) -> anyhow::Result<()> {
     let soft = process.shutdown.soft();
     let mesh = tokio::select! {
@@ -127,7 +156,7 @@ async fn serve_mesh(
     };
     let past = Past::new(Arc::clone(&gateway.hub), mesh.clone(), gateway.figures.clone());
     // Set once, here.
-    let _ = gateway.past.set(past);
+    let _ = (gateway.past.set(past), gateway.mesh.set(mesh.clone()));
     process.tasks.spawn("link", watch_link(mesh.link(), nats, soft.clone()));
     process.tasks.spawn(
         "feed",
@@ -137,6 +166,13 @@ async fn serve_mesh(
         "matches",
         hub::follow_matches(Arc::clone(&gateway.matches), mesh.clone(), matches, soft.clone()),
     );
+    process.tasks.spawn(
+        "revocations",
+        Arc::clone(&gateway.revocations).follow(mesh.clone(), Arc::clone(&gateway.registry), revocations, soft.clone()),
+    );
+    process
+        .tasks
+        .spawn("audit", entries.publish(mesh.clone(), soft.clone()));
     process.tasks.spawn(
         "mesh stats",
         gateway.mesh_stats.clone().collect(mesh.clone(), soft.clone()),

@@ -108,11 +108,17 @@ fn routes(
     let api = warp::path("api")
         .and(warp::method())
         .and(warp::path::full())
-        .and(with_gateway)
+        .and(with_gateway.clone())
         .and(warp::header::headers_cloned())
         .map(|method, path: warp::path::FullPath, gateway: Arc<Gateway>, headers| {
             api::answer(&gateway, &method, path.as_str(), &headers)
         });
+    let revocation = warp::path!("api" / "revocations")
+        .and(warp::post())
+        .and(with_gateway)
+        .and(warp::header::headers_cloned())
+        .and(warp::body::stream())
+        .then(|gateway, headers, body| api::revoke(gateway, headers, body));
     let probes = admin::probes(health).map(Reply::into_response);
     let page = warp::get()
         .or(warp::head())
@@ -123,6 +129,8 @@ fn routes(
             std::future::ready(assets::serve(path.as_str(), &headers).ok_or_else(warp::reject::not_found))
         });
     socket
+        .or(revocation)
+        .unify()
         .or(api)
         .unify()
         .or(probes)

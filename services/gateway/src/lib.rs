@@ -7,6 +7,7 @@
 
 mod api;
 mod assets;
+mod audit;
 pub mod auth;
 mod client;
 mod event;
@@ -20,6 +21,7 @@ mod mesh_stats;
 mod problem;
 mod registry;
 mod resume;
+mod revocations;
 mod rights;
 pub mod settings;
 mod upgrade;

@@ -29,6 +29,16 @@ impl Role {
         }
     }
 
+    /// The word of the `role` claim.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Analyst => "analyst",
+            Self::Operator => "operator",
+        }
+    }
+
     /// Whether senders and `seen_before` may be seen.
     #[must_use]
     pub fn sees_everything(self) -> bool {
@@ -38,6 +48,12 @@ impl Role {
     /// Whether single instances may be seen.
     #[must_use]
     pub fn sees_instances(self) -> bool {
+        self >= Self::Operator
+    }
+
+    /// Whether tokens may be revoked.
+    #[must_use]
+    pub fn administers(self) -> bool {
         self >= Self::Operator
     }
 }

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use tgmesh_lifecycle::settings::{EXIT_USAGE, Faults};
 use tracing_subscriber::EnvFilter;
 
-use crate::{detect, load, tail, token, topology, up};
+use crate::{detect, load, revoke, tail, token, topology, up};
 
 /// tgmesh: contract addresses out of Telegram, live
 #[derive(Debug, Parser)]
@@ -25,6 +25,8 @@ enum Command {
     Up(up::Args),
     /// Sign a token for the gateway and print it
     Token(token::Args),
+    /// Take a token, or all tokens of a subject, back
+    Revoke(revoke::Args),
     /// Find contract addresses in text: JSON lines in, JSON lines out
     Detect(detect::Args),
     /// Print live detections as JSON lines
@@ -84,6 +86,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Detect(args) => detect::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Up(args) => block_on(up::run(args)),
+        Command::Revoke(args) => block_on(revoke::run(args)),
         Command::Tail(args) => block_on(tail::run(args)),
         Command::Load(args) => block_on(load::run(args)),
         Command::LoadClients(args) => block_on(load::clients::run(args)),

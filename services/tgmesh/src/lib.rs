@@ -7,6 +7,7 @@ pub mod token;
 
 mod detect;
 pub mod load;
+mod revoke;
 mod tail;
 mod terminal;
 mod topology;

@@ -21,6 +21,8 @@ use crate::wire::Unreadable;
 const MAX_SUBSCRIPTIONS: usize = 32;
 /// Ids that one connection may use over its life; each is remembered.
 const MAX_IDS: usize = 1_000;
+/// Chats of a subscription that the audit log names.
+const MAX_LISTED: usize = 16;
 /// Longest id, in bytes.
 const MAX_ID_BYTES: usize = 64;
 
@@ -107,6 +109,20 @@ impl Session {
         );
         let mut subscription = Subscription::new(Arc::clone(&sub), asked);
         self.gateway.figures.subscriptions.inc();
+        let asked_for = serde_json::to_string(&filter).unwrap_or_default();
+        let chats = filter.chats.as_ref().map_or_else(
+            || "*".to_owned(),
+            |chats| {
+                let chats: Vec<_> = chats.iter().take(MAX_LISTED).map(i64::to_string).collect();
+                chats.join(",")
+            },
+        );
+        self.gateway.audit.note(
+            "subscribe",
+            Some(&self.grant.subject),
+            Some(format!("chats:{chats}")),
+            &[("session", self.name.clone()), ("filter", asked_for)],
+        );
         if let Some(resume) = resume {
             self.gateway.figures.resumes.inc();
             let bring = past.clone().bring(sub, From::Client(resume, Box::new(filter)));
@@ -161,7 +177,7 @@ impl Session {
         if grant.subject != self.grant.subject {
             return Err(end(CloseCode::Forbidden, "a renewal has to be for the same subject"));
         }
-        if !self.seat.belongs_to(&grant.subject, grant.max_connections) {
+        if !self.seat.belongs_to(&grant) {
             return Err(end(CloseCode::RateLimited, "too many connections of this subject"));
         }
         self.bucket.set_rate(grant.rate.unwrap_or(DEFAULT_RATE));

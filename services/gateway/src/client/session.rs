@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::bucket::Bucket;
 use super::socket::{Socket, Turn};
 use super::subscription::Subscription;
-use super::{Gone, end, meaning, until_expiry};
+use super::{Gone, end, meaning, ordered, until_expiry};
 use crate::auth::Grant;
 use crate::event::{Event, View};
 use crate::gateway::Gateway;
@@ -41,7 +41,7 @@ pub(super) struct Session {
     pub(super) grant: Grant,
     pub(super) bucket: Bucket,
     pub(super) rendered_bucket: Bucket,
-    name: String,
+    pub(super) name: String,
     pub(super) subscriptions: Vec<Subscription>,
     pub(super) used: HashSet<Arc<str>>,
     items: VecDeque<Item>,
@@ -76,6 +76,16 @@ impl Session {
         if let Err(gone) = self.welcome(socket) {
             return gone;
         }
+        self.gateway.audit.note(
+            "login",
+            Some(&self.grant.subject),
+            None,
+            &[
+                ("session", self.name.clone()),
+                ("token_id", self.grant.token_id.clone()),
+                ("role", self.grant.rights.role.as_str().to_owned()),
+            ],
+        );
         // Spread out, so that connections that were made together do not tick together.
         let first = TICK.mul_f64(rand::random_range(0.25..1.0));
         socket
@@ -95,7 +105,7 @@ impl Session {
                 }
                 Turn::Inbound(message) => self.inbound(socket, &message),
                 Turn::Tick => self.tick(socket),
-                Turn::Ordered(code) => Err(end(code, "going away")),
+                Turn::Ordered(code) => Err(ordered(code)),
                 Turn::Ended(error) => Err(meaning(error.as_ref())),
             };
             if let Err(gone) = step {

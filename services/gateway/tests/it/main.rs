@@ -7,6 +7,7 @@ mod limits;
 mod live;
 mod matches;
 mod resume;
+mod revocation;
 mod rights;
 mod settings;
 mod shutdown;

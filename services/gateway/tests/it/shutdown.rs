@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tgmesh_testkit::{eventually, free_port, process};
 
-use crate::socket::{Opening, PATIENCE, Socket};
+use crate::socket::{Opening, PATIENCE, Socket, seq_of};
 use crate::world::{SECRET, World, token};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,7 +63,15 @@ async fn another_epoch_sends_clients_away() {
     let (mut socket, welcome) = Socket::welcomed(world.port, &token(&json!({}))).await;
     socket.subscribe("s", json!({}), None).await;
     world.recreate_stream().await;
-    socket.expect("reconnect").await;
+    // What was published before may still be on its way; what comes after is of another epoch.
+    let frame = loop {
+        let frame = socket.next().await.expect("a frame before the close");
+        if frame["type"] != "detection" {
+            break frame;
+        }
+        assert!(seq_of(&frame) <= last, "{frame}");
+    };
+    assert_eq!(frame["type"], "reconnect");
     assert_eq!(socket.closed().await, 1001);
     let url = world.url("/readyz");
     eventually(PATIENCE, "the new epoch is served", || async {

@@ -9,7 +9,8 @@
 //! - [`consume`]: the durable pull loop; a handler answers with outcomes, the loop acks.
 //! - [`tail`] and [`window`]: following a stream and reading a range of it, with no state on the
 //!   server that outlives the reader.
-//! - [`kv`], [`stats`], [`deadletter`]: buckets, core-NATS reports, messages nobody could handle.
+//! - [`kv`], [`revocations`], [`stats`], [`deadletter`]: buckets, who has no rights any more, core-NATS
+//!   reports, messages nobody could handle.
 //!
 //! Consumers, tails and windows share one pull loop of our own (`pull.rs`) instead of the
 //! client's: it sets a heartbeat, asks for exactly what fits into memory, and stops asking before
@@ -23,6 +24,7 @@ mod mesh;
 mod ordered;
 pub mod publish;
 mod pull;
+pub mod revocations;
 mod settings;
 mod state;
 pub mod stats;

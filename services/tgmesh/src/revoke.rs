@@ -1,0 +1,133 @@
+//! `tgmesh revoke`: takes a token, or all tokens of a subject, back.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use serde::Deserialize;
+use tgmesh_lifecycle::settings::Faults;
+use tgmesh_lifecycle::{clock, trace};
+use tgmesh_proto::audit::AuditEvent;
+use tgmesh_proto::id::EventId;
+use tgmesh_proto::{SCHEMA_VERSION, codec, subject};
+use tgmesh_stream::publish::{Limits, Outgoing, Publisher};
+use tgmesh_stream::{Mesh, NatsArgs, revocations};
+
+use crate::cli::{Failure, Outcome};
+
+/// How long NATS may take to store the entry of the audit log.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest `sub` and `jti` that the gateway takes, in bytes.
+const MAX_NAME_BYTES: usize = 256;
+
+/// What `tgmesh revoke` takes.
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("whose").required(true))]
+pub struct Args {
+    /// All tokens of this subject, those signed later too
+    #[arg(long, value_name = "NAME", group = "whose")]
+    sub: Option<String>,
+    /// The token with this id (jti)
+    #[arg(long, value_name = "ID", group = "whose")]
+    token_id: Option<String>,
+    /// This token; its signature is not looked at
+    #[arg(long, value_name = "JWT", group = "whose", env = "TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Give the rights back
+    #[arg(long)]
+    undo: bool,
+    #[command(flatten)]
+    nats: NatsArgs,
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    jti: String,
+}
+
+pub(crate) async fn run(args: Args) -> Outcome {
+    let mut faults = Faults::default();
+    let token_id = faults.optional("--token", args.token.as_deref(), id_of);
+    let config = faults.absorb(args.nats.read());
+    let (Some(token_id), Some(config), true) = (token_id, config, faults.is_empty()) else {
+        return Err(Failure::Usage(faults));
+    };
+    let (kind, name) = match (args.sub, args.token_id.or(token_id)) {
+        (Some(subject), _) => ("subject", subject),
+        (None, id) => ("token", id.unwrap_or_default()),
+    };
+    if name.is_empty() || name.len() > MAX_NAME_BYTES {
+        let mut faults = Faults::default();
+        faults.add(kind, format!("must have 1 to {MAX_NAME_BYTES} bytes"));
+        return Err(Failure::Usage(faults));
+    }
+    let mesh = Mesh::connect(&config, "tgmesh-revoke").await?;
+    let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
+    if args.undo {
+        revocations::restore(&mesh, &name).await?;
+    } else {
+        revocations::revoke(&mesh, &name, &user, clock::now_ms()).await?;
+    }
+    let event = if args.undo { "restore" } else { "revoke" };
+    note(&mesh, event, user, format!("{kind}:{name}")).await?;
+    eprintln!("tgmesh: {event}d {kind} {}", name.escape_debug());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The id in a token, as it is written there.
+fn id_of(token: &str) -> Result<String, String> {
+    let claims = token
+        .split('.')
+        .nth(1)
+        .and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
+    claims
+        .and_then(|json| serde_json::from_slice::<Claims>(&json).ok())
+        .map(|claims| claims.jti)
+        .ok_or_else(|| "is no JWT with an id (jti)".to_owned())
+}
+
+async fn note(mesh: &Mesh, event: &str, actor: String, target: String) -> anyhow::Result<()> {
+    let entry = AuditEvent {
+        schema_version: SCHEMA_VERSION.to_owned(),
+        id: EventId::from_bytes([0; 16]),
+        service: "tgmesh".to_owned(),
+        event: event.to_owned(),
+        at_us: clock::now_us(),
+        instance: format!("cli-{}", std::process::id()),
+        actor: Some(actor),
+        target: Some(target),
+        detail: BTreeMap::new(),
+    }
+    .with_id();
+    let outgoing = Outgoing {
+        subject: subject::audit("tgmesh", event),
+        id: entry.id,
+        traceparent: trace::root(|| tracing::info_span!("audit")).1.to_string(),
+        payload: Bytes::from(codec::encode_audit(&entry).context("couldn't write the audit entry")?),
+    };
+    let receipt = Publisher::new(mesh, Limits::default()).publish(outgoing).await;
+    match tokio::time::timeout(PATIENCE, receipt).await {
+        Ok(stored) => stored
+            .map(drop)
+            .context("it is done, but the audit log did not take it"),
+        Err(_) => bail!("it is done, but the audit log did not take it in time"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_is_read_out_of_a_token() {
+        let part = URL_SAFE_NO_PAD.encode(r#"{"sub":"ann","jti":"t-1"}"#);
+        assert_eq!(id_of(&format!("e30.{part}.sig")), Ok("t-1".to_owned()));
+        for bad in ["", "a.b.c", "e30.e30.sig"] {
+            assert!(id_of(bad).is_err(), "{bad}");
+        }
+    }
+}
