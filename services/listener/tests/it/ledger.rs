@@ -11,7 +11,7 @@ use tgmesh_stream::kv::Bucket;
 use tgmesh_telegram_sim::{ChatKind, Config, Fault, FaultKind, Garbage, LoadSpec, LoadState};
 use tgmesh_testkit::until;
 
-use crate::world::{LIMIT, Listener, World, addresses, assert_same};
+use crate::world::{LIMIT, Listener, World, addresses, assert_same, is_soak, seed};
 
 /// What the bucket holds of a chat, as far as it matters here.
 #[derive(Debug, Deserialize)]
@@ -20,7 +20,7 @@ struct Chapter {
     done: Vec<(i32, i32)>,
 }
 
-fn config() -> Config {
+pub fn config() -> Config {
     Config {
         accounts: 1,
         chats: 8,
@@ -59,7 +59,7 @@ fn followed(world: &World) -> Vec<i64> {
 
 /// Waits until every id of every chat is accounted for, and compares what was posted with what
 /// is in the stream.
-async fn all_accounted(world: &World, listener: &Listener, what: &str) {
+pub async fn all_accounted(world: &World, listener: &Listener, what: &str) {
     let bucket = Bucket::open(&world.mesh, "tgmesh_ledger").await.unwrap();
     let chats = followed(world);
     let whole = async || {
@@ -91,6 +91,8 @@ async fn all_accounted(world: &World, listener: &Listener, what: &str) {
     let expected = world.posted();
     let events = world.wait_for(expected.values().sum(), listener).await;
     assert_same(&addresses(&events), &expected, listener);
+    let ids: BTreeSet<_> = events.iter().map(|event| event.id.to_string()).collect();
+    assert_eq!(ids.len(), events.len(), "{what}: an event is in the stream twice");
 }
 
 async fn under_load(world: &World, faults: Vec<Fault>, what: &str, listener: &Listener) {
@@ -228,14 +230,8 @@ async fn every_id_is_accounted_for_under_each_fault() {
 
 #[tokio::test]
 async fn every_id_is_accounted_for_under_several_faults_at_once() {
-    let soak = std::env::var_os("TGMESH_SOAK").is_some_and(|soak| soak == "1");
-    let seed = match std::env::var("TGMESH_SEED") {
-        Ok(seed) => seed.parse().unwrap(),
-        Err(_) if soak => rand::random(),
-        Err(_) => 4,
-    };
-    println!("TGMESH_SEED={seed}");
-    let rounds = if soak { 300 } else { 3 };
+    let seed = seed(4);
+    let rounds = if is_soak() { 300 } else { 3 };
     let mut random = StdRng::seed_from_u64(seed);
     let world = World::start(config()).await;
     let listener = world.listener().await;

@@ -17,6 +17,23 @@ pub const LIMIT: Duration = Duration::from_mins(1);
 /// 32 bytes in hex.
 pub const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
+/// Short forms by default; the long ones with `TGMESH_SOAK=1`.
+pub fn is_soak() -> bool {
+    std::env::var_os("TGMESH_SOAK").is_some_and(|soak| soak == "1")
+}
+
+/// What a test draws from, printed: `usual` in the short form, a new one in the long form, and
+/// `TGMESH_SEED` before both.
+pub fn seed(usual: u64) -> u64 {
+    let seed = match std::env::var("TGMESH_SEED") {
+        Ok(seed) => seed.parse().unwrap(),
+        Err(_) if is_soak() => rand::random(),
+        Err(_) => usual,
+    };
+    println!("TGMESH_SEED={seed}");
+    seed
+}
+
 pub struct World {
     pub data_centre: Running,
     pub nats: nats::Server,
