@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
 use crate::process::{Process, Signal, Spec};
@@ -16,6 +16,7 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 const STOP_GRACE: Duration = Duration::from_secs(10);
 /// How long a server of an earlier run, whose parent was killed, may take to leave its folder.
 const FORMER_LIMIT: Duration = Duration::from_secs(10);
+const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 
 /// A nats-server. Dropping it ends it.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct Server {
     program: PathBuf,
     dir: PathBuf,
     port: u16,
+    /// Most bytes of its store; nothing = what the disk allows.
+    max_file_store: Option<u64>,
     process: Option<Process>,
     _scratch: Option<Scratch>,
 }
@@ -33,9 +36,22 @@ impl Server {
     /// # Errors
     /// When there is no nats-server of at least 2.12, or it does not start.
     pub async fn start() -> Result<Self> {
+        Self::start_temporary(None).await
+    }
+
+    /// The same with a store that is full at so many bytes.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn start_with_store(max_bytes: u64) -> Result<Self> {
+        Self::start_temporary(Some(max_bytes)).await
+    }
+
+    async fn start_temporary(max_file_store: Option<u64>) -> Result<Self> {
         let scratch = Scratch::new()?;
         let dir = scratch.path().to_path_buf();
         let mut server = Self::prepare(&dir, ports::free_port(), Some(scratch))?;
+        server.max_file_store = max_file_store;
         for _ in 0..3 {
             match server.start_again().await {
                 Ok(()) => return Ok(server),
@@ -67,6 +83,7 @@ impl Server {
             program: places::nats_server()?,
             dir,
             port,
+            max_file_store: None,
             process: None,
             _scratch: scratch,
         })
@@ -141,14 +158,27 @@ impl Server {
         Ok(())
     }
 
+    /// One request and its answer, as an operator's tool would send it: for what no part of the
+    /// mesh asks of a server.
+    ///
+    /// # Errors
+    /// When no answer comes within 10 s.
+    pub async fn request(&self, subject: &str, payload: &str) -> Result<String> {
+        let answer = tokio::time::timeout(REQUEST_LIMIT, request(self.port, subject, payload));
+        answer.await.with_context(|| format!("no answer from {subject}"))?
+    }
+
     /// A single server acknowledges before it syncs; with the default interval of two minutes a
     /// power failure takes as much. `always` would cost 98 % of the throughput.
     fn config(&self) -> Result<String> {
         let quoted = |path: &Path| serde_json::to_string(path).context("a path isn't UTF-8");
+        let limit = self
+            .max_file_store
+            .map_or_else(String::new, |bytes| format!(", max_file_store: {bytes}"));
         Ok(format!(
             "listen: \"127.0.0.1:{port}\"\n\
              pid_file: {pid}\n\
-             jetstream {{ store_dir: {store}, sync_interval: \"1s\" }}\n",
+             jetstream {{ store_dir: {store}, sync_interval: \"1s\"{limit} }}\n",
             port = self.port,
             pid = quoted(&self.dir.join("nats.pid"))?,
             store = quoted(&self.dir.join("store"))?,
@@ -168,6 +198,30 @@ impl Server {
             return Ok(());
         }
         bail!("another nats-server (pid {pid}) uses {}", self.dir.display());
+    }
+}
+
+async fn request(port: u16, subject: &str, payload: &str) -> Result<String> {
+    let mut stream = BufReader::new(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?);
+    let length = payload.len();
+    let question = format!(
+        "CONNECT {{\"verbose\":false}}\r\nSUB _INBOX.testkit 1\r\nPUB {subject} _INBOX.testkit {length}\r\n{payload}\r\n"
+    );
+    stream.write_all(question.as_bytes()).await?;
+    loop {
+        let mut line = String::new();
+        if stream.read_line(&mut line).await? == 0 {
+            bail!("nats-server closed the connection");
+        }
+        if line.starts_with("-ERR") {
+            bail!("nats-server: {}", line.trim_end());
+        }
+        if line.starts_with("MSG ") {
+            let size = line.split_whitespace().next_back().context("no size")?;
+            let mut answer = vec![0; size.parse().context("a size that is no number")?];
+            stream.read_exact(&mut answer).await?;
+            return String::from_utf8(answer).context("an answer that is not UTF-8");
+        }
     }
 }
 
