@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tgmesh_proto::id::EventId;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::mesh::Mesh;
 use crate::state::StreamError;
@@ -75,6 +75,16 @@ pub enum PublishError {
     Closed,
 }
 
+/// Whether messages get through. A lost connection is told by [`Mesh::link`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Flow {
+    /// Each is sent as it comes.
+    Free,
+    /// A stream refuses them, or does not answer, for this reason: full, read-only, without a
+    /// leader, or missing. They are kept and tried again.
+    Held(String),
+}
+
 /// Counts since the start, for metrics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -113,6 +123,7 @@ struct Shared {
     limits: Limits,
     queue: mpsc::UnboundedSender<Item>,
     tally: Arc<Tally>,
+    flow: watch::Receiver<Flow>,
 }
 
 /// The promise that a message is stored. Dropping it does not take the message back.
@@ -141,13 +152,15 @@ impl Publisher {
         };
         let (queue, items) = mpsc::unbounded_channel();
         let tally = Arc::new(Tally::default());
-        tokio::spawn(Pipe::new(mesh, items, Arc::clone(&tally)).run());
+        let (held, flow) = watch::channel(Flow::Free);
+        tokio::spawn(Pipe::new(mesh, items, Arc::clone(&tally), held).run());
         let shared = Shared {
             slots: Arc::new(Semaphore::new(limits.max_in_flight)),
             bytes: Arc::new(Semaphore::new(limits.max_bytes)),
             limits,
             queue,
             tally,
+            flow,
         };
         Self {
             shared: Arc::new(shared),
@@ -194,6 +207,12 @@ impl Publisher {
         self.shared.slots.close();
         self.shared.bytes.close();
         left
+    }
+
+    /// Follows whether messages get through.
+    #[must_use]
+    pub fn flow(&self) -> watch::Receiver<Flow> {
+        self.shared.flow.clone()
     }
 
     /// Counts since the start.

@@ -14,7 +14,7 @@ use tgmesh_proto::{SCHEMA_VERSION, headers};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::{Outgoing, PublishError, Stored, Tally};
+use super::{Flow, Outgoing, PublishError, Stored, Tally};
 use crate::mesh::{Link, Mesh};
 
 /// An ack that takes longer is lost, or the stream has no leader.
@@ -56,10 +56,16 @@ pub(super) struct Pipe {
     next_token: u64,
     mode: Mode,
     pause: Duration,
+    flow: watch::Sender<Flow>,
 }
 
 impl Pipe {
-    pub(super) fn new(mesh: &Mesh, queue: mpsc::UnboundedReceiver<Item>, tally: Arc<Tally>) -> Self {
+    pub(super) fn new(
+        mesh: &Mesh,
+        queue: mpsc::UnboundedReceiver<Item>,
+        tally: Arc<Tally>,
+        flow: watch::Sender<Flow>,
+    ) -> Self {
         let client = mesh.client().clone();
         let mut link = mesh.link();
         let mut connects = mesh.connects();
@@ -81,6 +87,7 @@ impl Pipe {
             next_token: 0,
             mode,
             pause: FIRST_PAUSE,
+            flow,
         }
     }
 
@@ -153,7 +160,7 @@ impl Pipe {
             use async_nats::client::PublishErrorKind as Kind;
             match error.kind() {
                 Kind::MaxPayloadExceeded | Kind::InvalidSubject => self.fail(token, error.to_string()),
-                Kind::Send => self.probe("the client is closed"),
+                Kind::Send => self.probe("the client is closed".to_owned()),
             }
         }
     }
@@ -169,7 +176,7 @@ impl Pipe {
             return;
         };
         if ack.status == Some(StatusCode::NO_RESPONDERS) {
-            return self.probe("no stream takes the subject");
+            return self.probe("no stream takes the subject".to_owned());
         }
         match serde_json::from_slice::<Response<PublishAck>>(&ack.payload) {
             Ok(Response::Ok(ack)) => {
@@ -188,14 +195,8 @@ impl Pipe {
                 }
             }
             Ok(Response::Err { error }) if is_permanent(error.error_code()) => self.fail(token, error.to_string()),
-            Ok(Response::Err { error }) => {
-                tracing::debug!(%error, "the stream refused a message for now");
-                self.probe("the stream refuses messages");
-            }
-            Err(error) => {
-                tracing::debug!(%error, "an ack could not be read");
-                self.probe("the stream answers with something else than an ack");
-            }
+            Ok(Response::Err { error }) => self.probe(format!("the stream refuses messages: {error}")),
+            Err(error) => self.probe(format!("the stream answers with something else than an ack: {error}")),
         }
     }
 
@@ -207,7 +208,7 @@ impl Pipe {
             Mode::Down => {}
             Mode::Flowing => {
                 if item.sent.is_some_and(|sent| sent.elapsed() > ACK_TIMEOUT) {
-                    self.probe("no ack came in time");
+                    self.probe("no ack came in time".to_owned());
                 }
             }
             Mode::Probing { at } => {
@@ -222,7 +223,7 @@ impl Pipe {
     }
 
     /// Goes on with the oldest message alone.
-    fn probe(&mut self, why: &'static str) {
+    fn probe(&mut self, why: String) {
         match self.mode {
             Mode::Down => {}
             // Refusals of what was sent before the first one tell nothing new; a refused probe does.
@@ -237,6 +238,7 @@ impl Pipe {
                 self.mode = Mode::Probing {
                     at: Instant::now() + self.pause,
                 };
+                self.flow.send_replace(Flow::Held(why));
             }
         }
     }
@@ -244,6 +246,8 @@ impl Pipe {
     async fn resend_all(&mut self, why: &'static str) {
         self.mode = Mode::Flowing;
         self.pause = FIRST_PAUSE;
+        self.flow
+            .send_if_modified(|flow| std::mem::replace(flow, Flow::Free) != Flow::Free);
         if self.pending.is_empty() {
             return;
         }

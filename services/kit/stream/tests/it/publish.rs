@@ -4,7 +4,7 @@ use std::time::Duration;
 use async_nats::jetstream::stream::DiscardPolicy;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use tgmesh_stream::publish::{Limits, Outgoing, PublishError, Publisher, Stored};
+use tgmesh_stream::publish::{Flow, Limits, Outgoing, PublishError, Publisher, Stored};
 use tgmesh_stream::topology::{apply, desired};
 use tgmesh_stream::{StreamError, stream_state};
 use tgmesh_testkit::eventually;
@@ -149,11 +149,17 @@ async fn a_full_stream_holds_messages_until_there_is_room() {
     }
     eventually(LONG, "it is tried again", async || publisher.counts().retries > 2).await;
     assert_eq!((publisher.counts().acked, publisher.counts().failures), (100, 0));
+    let flow = publisher.flow().borrow().clone();
+    assert!(
+        matches!(&flow, Flow::Held(why) if why.contains("maximum messages")),
+        "{flow:?}"
+    );
     witness.get_stream("DETECTIONS").await.unwrap().purge().await.unwrap();
     for (n, receipt) in receipts.into_iter().enumerate() {
         let stored = tokio::time::timeout(LONG, receipt).await.unwrap().unwrap();
         assert_eq!(stored.seq, n as u64 + 1, "in the order of the calls");
     }
+    assert_eq!(*publisher.flow().borrow(), Flow::Free);
 }
 
 #[tokio::test]
