@@ -35,9 +35,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tgmesh_detect::Detector;
+use tgmesh_lifecycle::health::Part;
 use tgmesh_lifecycle::{Process, clock};
-use tgmesh_stream::publish::{Limits, Publisher};
+use tgmesh_stream::publish::{Flow, Limits, Publisher};
 use tgmesh_stream::{Link, Mesh, stats as reports, topology};
+use tokio_util::sync::CancellationToken;
 
 use crate::account::Shared;
 use crate::ledger::Ledgers;
@@ -60,6 +62,7 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
     let soft = process.shutdown.soft();
     let stats = Stats::new(&process.metrics);
     let nats = process.health.part("nats");
+    let stream = process.health.part("stream");
     let roster = Roster::new(&config.accounts, process.health.part("telegram"));
 
     let name = format!("tgmesh-listener {}", process.instance);
@@ -119,6 +122,10 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
         process: process.clone(),
     };
     process.tasks.spawn("gauges", read_gauges(shared.clone()));
+    process.tasks.spawn(
+        "stream health",
+        watch_flow(shared.publisher.clone(), stream, soft.clone()),
+    );
     let accounts = tokio_util::task::TaskTracker::new();
     for (number, account) in (0_u32..).zip(&config.accounts) {
         accounts.spawn(account::run(shared.clone(), Arc::clone(account), number));
@@ -156,7 +163,7 @@ async fn open_store(config: &Config, mesh: &Mesh) -> anyhow::Result<Store> {
     }
 }
 
-async fn watch_link(mesh: Mesh, part: tgmesh_lifecycle::health::Part, soft: tokio_util::sync::CancellationToken) {
+async fn watch_link(mesh: Mesh, part: Part, soft: CancellationToken) {
     let mut link = mesh.link();
     loop {
         match *link.borrow_and_update() {
@@ -166,6 +173,21 @@ async fn watch_link(mesh: Mesh, part: tgmesh_lifecycle::health::Part, soft: toki
         tokio::select! {
             () = soft.cancelled() => return,
             changed = link.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// A store that takes nothing holds everything up: what is received waits, then is left to history.
+async fn watch_flow(publisher: Publisher, part: Part, soft: CancellationToken) {
+    let mut flow = publisher.flow();
+    loop {
+        match &*flow.borrow_and_update() {
+            Flow::Free => part.up(),
+            Flow::Held(why) => part.down(why),
+        }
+        tokio::select! {
+            () = soft.cancelled() => return,
+            changed = flow.changed() => if changed.is_err() { return },
         }
     }
 }

@@ -34,7 +34,7 @@ fn ids(ranges: &[(i32, i32)]) -> BTreeSet<i32> {
 
 /// The ids of a chat that were posted since it is followed and are in no range of the ledger.
 /// Basic groups share the chapter of the account.
-async fn unaccounted(world: &World, bucket: &Bucket, chat_id: i64) -> BTreeSet<i32> {
+pub async fn unaccounted(world: &World, bucket: &Bucket, chat_id: i64) -> BTreeSet<i32> {
     let chats = world.sim().chats();
     let is_own = chats
         .iter()
@@ -51,7 +51,7 @@ async fn unaccounted(world: &World, bucket: &Bucket, chat_id: i64) -> BTreeSet<i
     posted.filter(|id| *id >= chapter.first && !done.contains(id)).collect()
 }
 
-fn followed(world: &World) -> Vec<i64> {
+pub fn followed(world: &World) -> Vec<i64> {
     let chats = world.sim().chats().into_iter();
     let followed = chats.filter(|chat| !chat.accounts.is_empty());
     followed.map(|chat| chat.id).collect()

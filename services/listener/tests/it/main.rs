@@ -5,6 +5,7 @@ mod commands;
 mod edits;
 mod events;
 mod faults;
+mod full;
 mod kills;
 mod ledger;
 mod masking;

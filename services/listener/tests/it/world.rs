@@ -49,9 +49,15 @@ pub struct Listener {
 
 impl World {
     pub async fn start(config: Config) -> Self {
-        let data_centre = tgmesh_telegram_sim::start(config).await.unwrap();
         let nats = nats::Server::start().await.unwrap();
-        let config = NatsConfig::new(&nats.url()).unwrap();
+        let streams = NatsConfig::new(&nats.url()).unwrap();
+        Self::start_on(nats, streams, config).await
+    }
+
+    /// A world on this server, whose streams are as `streams` says.
+    pub async fn start_on(nats: nats::Server, streams: NatsConfig, config: Config) -> Self {
+        let data_centre = tgmesh_telegram_sim::start(config).await.unwrap();
+        let config = streams;
         let mesh = Mesh::connect(&config, "test").await.unwrap();
         topology::apply(&mesh, &topology::desired(&config)).await.unwrap();
         Self {
@@ -229,6 +235,12 @@ impl Listener {
     pub async fn is_ready(&self) -> bool {
         let answer = reqwest::get(format!("http://{}/readyz", self.admin)).await;
         answer.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    /// What `/readyz` says.
+    pub async fn readiness(&self) -> String {
+        let answer = reqwest::get(format!("http://{}/readyz", self.admin)).await.unwrap();
+        answer.text().await.unwrap()
     }
 
     pub async fn not_ready(&self, what: &str) {
