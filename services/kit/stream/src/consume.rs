@@ -9,6 +9,7 @@
 
 mod buffer;
 mod durable;
+mod retention;
 mod work;
 
 use std::future::Future;
@@ -24,6 +25,7 @@ use crate::delivery::Delivery;
 use crate::mesh::Mesh;
 use crate::pull::{Pull, Pulled};
 use buffer::Buffer;
+pub use retention::{Retention, retention};
 use work::Work;
 
 /// From this delivery on a message is handled alone.
