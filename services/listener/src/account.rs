@@ -17,7 +17,7 @@ use crate::checkpoint;
 use crate::connection::Connection;
 use crate::edits::Edits;
 use crate::event::Origin;
-use crate::ledger::{Bookkeeper, LedgerError, Ledgers};
+use crate::ledger::{Bookkeeper, LedgerError, Ledgers, Named};
 use crate::matches::Matches;
 use crate::peers::Peers;
 use crate::pump::{Context, End, Pump};
@@ -97,7 +97,11 @@ pub async fn run(shared: Shared, name: Arc<str>, account_no: u32) {
         return;
     };
     let ledger = bookkeeper.ledger();
-    shared.ledgers.add(&ledger);
+    shared.ledgers.add(Named {
+        account: Arc::clone(&name),
+        account_no,
+        ledger: Arc::clone(&ledger),
+    });
     let watch = Arc::new(Watch::new(&shared.wanted));
     let peers = Arc::new(Peers::restore(&session.channels(), &watch));
     let (checkpoint, settler) = checkpoint::checkpoint(Arc::clone(&session), Arc::clone(&ledger), shared.stats.clone());

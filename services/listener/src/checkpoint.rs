@@ -9,7 +9,7 @@ use tgmesh_stream::publish::{PublishError, Receipt};
 use tokio::sync::Notify;
 use tracing::Span;
 
-use crate::ledger::{Account, Ledger};
+use crate::ledger::{Account, Ledger, StoredEvent};
 use crate::queue::Reached;
 use crate::session::{AccountPosition, ChannelPosition, MemorySession};
 use crate::stats::Stats;
@@ -22,6 +22,8 @@ pub struct UnderWay {
     pub received_us: i64,
     /// Ends with the ack.
     pub span: Span,
+    /// The chapter and message whose detection it is; nothing for a match.
+    pub detection_of: Option<(i64, i32)>,
 }
 
 /// Events of some entries, and the places that these entries reached.
@@ -129,21 +131,27 @@ impl Settler {
                 more.await;
                 continue;
             };
+            let mut stored = Vec::new();
             for event in batch.events {
-                if !self.settle(event).await {
+                if !self.settle(event, &mut stored).await {
                     return;
                 }
             }
-            self.ledger.settle(batch.accounts);
+            self.ledger.settle(batch.accounts, &stored, clock::now_us() / 1_000_000);
             if batch.account.is_some() || !batch.channels.is_empty() {
                 self.session.advance(batch.account, batch.channels);
             }
         }
     }
 
-    async fn settle(&self, event: UnderWay) -> bool {
+    async fn settle(&self, event: UnderWay, all: &mut Vec<StoredEvent>) -> bool {
         match event.receipt.await {
             Ok(stored) => {
+                all.extend(event.detection_of.map(|(chat, id)| StoredEvent {
+                    chat,
+                    id,
+                    seq: stored.seq,
+                }));
                 let took = clock::now_us() - event.received_us;
                 self.stats.published.inc();
                 if stored.duplicate {

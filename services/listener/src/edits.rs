@@ -243,6 +243,13 @@ impl Edits {
         self.forget(stored_s);
     }
 
+    /// Forgets a message, whose events are gone from the stream: when it is fetched again, what it
+    /// holds is told anew.
+    pub fn lose(&mut self, key: Key) {
+        // Its place in the order stays behind and means nothing.
+        self.messages.remove(&key);
+    }
+
     /// Messages that are remembered.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -7,6 +7,7 @@
 //! exactly what is to be fetched again.
 
 mod chapter;
+mod marks;
 mod ranges;
 mod store;
 
@@ -18,6 +19,7 @@ use tgmesh_proto::detection::ChatKind;
 use tokio::sync::Notify;
 
 pub use chapter::{Order, Outcome};
+pub use marks::Look;
 pub use store::{Bookkeeper, LedgerError};
 
 use crate::stats::Stats;
@@ -27,17 +29,33 @@ use chapter::Chapter;
 /// id.
 pub const OWN: i64 = 0;
 
-/// The ledgers of all accounts of the process, for the figures.
+/// The ledgers of all accounts of the process.
 #[derive(Clone, Default)]
 pub struct Ledgers {
-    all: Arc<Mutex<Vec<Arc<Ledger>>>>,
+    all: Arc<Mutex<Vec<Named>>>,
+}
+
+/// A ledger and whose it is.
+#[derive(Clone)]
+pub struct Named {
+    /// Name of the account.
+    pub account: Arc<str>,
+    /// Its number in this process.
+    pub account_no: u32,
+    /// The ledger.
+    pub ledger: Arc<Ledger>,
 }
 
 impl Ledgers {
     /// Adds one.
-    pub fn add(&self, ledger: &Arc<Ledger>) {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        all.push(Arc::clone(ledger));
+    pub fn add(&self, ledger: Named) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).push(ledger);
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> Vec<Named> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Ids that are missing in all of them, and how many of those cannot be read.
@@ -45,7 +63,7 @@ impl Ledgers {
     pub fn open_ids(&self) -> (u64, u64) {
         let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         all.iter()
-            .map(|ledger| ledger.open_ids())
+            .map(|named| named.ledger.open_ids())
             .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
     }
 }
@@ -59,6 +77,30 @@ pub struct Account {
     pub id: i32,
     /// What became of it.
     pub outcome: Outcome,
+}
+
+/// Where in DETECTIONS an event of a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// See [`chapter_of`].
+    pub chat: i64,
+    /// Message id.
+    pub id: i32,
+    /// Sequence in the stream.
+    pub seq: u64,
+}
+
+/// Messages that are to be fetched again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reopened {
+    /// See [`chapter_of`].
+    pub chat: i64,
+    /// Lowest and highest id.
+    pub ids: (i32, i32),
+    /// How many of them had been accounted for.
+    pub count: u64,
+    /// First and last sequence of their events.
+    pub seqs: (u64, u64),
 }
 
 /// The ledger of one account.
@@ -131,10 +173,17 @@ impl Ledger {
     }
 
     /// Notes what became of messages. To be called when what they held is in the stream.
-    pub fn settle(&self, accounts: impl IntoIterator<Item = Account>) {
+    pub fn settle(&self, accounts: impl IntoIterator<Item = Account>, stored: &[StoredEvent], now_s: i64) {
         let mut inner = self.lock();
         let inner = &mut *inner;
         let mut any = false;
+        for event in stored {
+            if let Some(chapter) = inner.chapters.get_mut(&event.chat) {
+                chapter.stored(event.id, event.seq, now_s);
+                inner.dirty.insert(event.chat);
+                any = true;
+            }
+        }
         for Account { chat, id, outcome } in accounts {
             let Some(chapter) = inner.chapters.get_mut(&chat) else {
                 continue;
@@ -209,6 +258,41 @@ impl Ledger {
             inner.dirty.insert(chat);
             self.changed.notify_one();
         }
+    }
+
+    /// Looks at what became of the events in the stream, and opens messages again whose events were
+    /// thrown out before they were archived: about `limit` ids. They are asked for as other missing
+    /// ones are, but not before `prepare` has returned.
+    #[must_use]
+    pub fn review(&self, look: &Look, limit: u64, prepare: impl Fn(&Reopened)) -> Vec<Reopened> {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        let mut reopened: Vec<Reopened> = Vec::new();
+        let mut left = limit;
+        for (&chat, chapter) in &mut inner.chapters {
+            let has_room = look.has_room && left > 0;
+            let (changed, opened) = chapter.review(&Look {
+                has_room,
+                ..look.clone()
+            });
+            if changed {
+                inner.dirty.insert(chat);
+                self.changed.notify_one();
+            }
+            if let Some((mark, count)) = opened {
+                left = left.saturating_sub(count);
+                self.stats.reopened.add(count);
+                let opened = Reopened {
+                    chat,
+                    ids: mark.ids,
+                    count,
+                    seqs: mark.seqs,
+                };
+                prepare(&opened);
+                reopened.push(opened);
+            }
+        }
+        reopened
     }
 
     /// Ids that are missing in all chats, and how many of them cannot be read.

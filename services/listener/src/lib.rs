@@ -21,6 +21,7 @@ mod message;
 mod peers;
 mod pump;
 mod queue;
+mod retention;
 mod roster;
 mod rules;
 mod seen;
@@ -121,6 +122,7 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
         stats,
         process: process.clone(),
     };
+    process.tasks.spawn("retention", retention::watch(shared.clone()));
     process.tasks.spawn("gauges", read_gauges(shared.clone()));
     process.tasks.spawn(
         "stream health",

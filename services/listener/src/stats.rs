@@ -52,6 +52,9 @@ pub struct Stats {
     accounted: [Counter; Outcome::ALL.len()],
     /// Those that no request brought, alone: an operator should look at them.
     unreachable: Counter,
+    /// Message ids that were accounted for, and are fetched again: their events were thrown out
+    /// of the stream before they were archived.
+    pub reopened: Counter,
     /// Message ids that are missing and being asked for.
     pub ledger_open: Gauge,
     /// Those of them whose answers cannot be read by this client.
@@ -149,6 +152,10 @@ impl Stats {
             backfilled: counter("backfilled_total", "Messages that came from history"),
             accounted,
             unreachable: counter("unreachable_total", "Message ids that no request brought"),
+            reopened: counter(
+                "ledger_reopened_total",
+                "Message ids that are fetched again: the stream dropped their events before they were archived",
+            ),
             ledger_open: metrics.gauge("ledger_open", "Message ids that are missing and being asked for"),
             ledger_unreadable: metrics.gauge(
                 "ledger_unreadable",

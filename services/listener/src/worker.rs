@@ -1,17 +1,17 @@
 //! From a received message to events under way: detect, compare with what is known, publish.
 
 mod matching;
+mod sending;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use tgmesh_detect::rules::Scratch;
 use tgmesh_detect::{Detector, Findings, Input};
 use tgmesh_lifecycle::clock;
 use tgmesh_lifecycle::trace::{self, TraceParent};
 use tgmesh_proto::detection::{Detection, EventKind, Times};
 use tgmesh_proto::{codec, subject};
-use tgmesh_stream::publish::{Outgoing, Publisher};
+use tgmesh_stream::publish::Publisher;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
@@ -19,6 +19,7 @@ use crate::checkpoint::{Checkpoint, UnderWay};
 use crate::edits::{self, Edits, Key, State};
 use crate::event::{self, Origin, Subject};
 use crate::finding::Finding;
+use crate::ledger;
 use crate::masking;
 use crate::matches::{Candidates, Matches};
 use crate::peers::Peers;
@@ -26,6 +27,7 @@ use crate::queue::{Change, Entry, Receiver, Seen, Source};
 use crate::rules;
 use crate::seen;
 use crate::stats::Stats;
+use sending::Parcel;
 
 /// The fewest bytes of a name that can hold an address.
 const SHORTEST_NAME: usize = 30;
@@ -284,26 +286,17 @@ impl Worker {
             event.seen_before = self.seen.recall(&event, times.published_us / 1_000_000);
             self.stats.detections(event.family).inc();
             let (span, context) = trace::child(context, || publish_span(&event));
-            let payload = match codec::encode(&event) {
-                Ok(payload) => Bytes::from(payload),
-                Err(error) => {
-                    tracing::error!(id = %event.id, chat_id = event.chat.id, %error, "an event cannot be published");
-                    self.stats.publish_failures.inc();
-                    continue;
-                }
-            };
-            let outgoing = Outgoing {
+            let parcel = Parcel {
                 subject: subject::detection(event.chat.id, event.family),
                 id: event.id,
-                traceparent: context.to_string(),
-                payload,
-            };
-            let receipt = self.publisher.publish(outgoing).await;
-            events.push(UnderWay {
-                receipt,
-                received_us,
+                payload: codec::encode(&event),
                 span,
-            });
+                received_us,
+                detection_of: i32::try_from(event.message.id)
+                    .ok()
+                    .map(|id| (ledger::chapter_of(event.chat.id, event.chat.kind), id)),
+            };
+            self.send(parcel, &context, events).await;
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::marks::{Look, Mark, Marks};
 use super::ranges::Ranges;
 
 /// How long an id may be missing before it is asked for: what is only late comes by itself.
@@ -76,6 +77,10 @@ pub struct Chapter {
     pub(super) done: Ranges,
     /// Ids by outcome, in the order of [`Outcome::ALL`].
     pub(super) counts: [u64; Outcome::ALL.len()],
+    /// Ids that were accounted for and are to be fetched again, as often as that was.
+    pub(super) reopened: u64,
+    /// Where in the stream its events are.
+    pub(super) marks: Marks,
     /// Under way to the stream.
     taken: Ranges,
     /// `top` at two moments: what is below the earlier one has had its time to come.
@@ -120,6 +125,8 @@ impl Chapter {
             top,
             done,
             counts,
+            reopened: 0,
+            marks: Marks::default(),
             taken: Ranges::default(),
             earlier: (now, top),
             later: (now, top),
@@ -157,6 +164,27 @@ impl Chapter {
             self.close_oldest();
         }
         true
+    }
+
+    /// Notes where in the stream an event of a message is.
+    pub fn stored(&mut self, id: i32, seq: u64, now_s: i64) {
+        if id >= self.first {
+            self.marks.note(id, seq, now_s);
+        }
+    }
+
+    /// Looks at what became of its events in the stream, and opens the messages of a mark that is
+    /// to be fetched again. Whether anything changed; the mark, and how many ids were done.
+    pub fn review(&mut self, look: &Look) -> (bool, Option<(Mark, u64)>) {
+        let (changed, mark) = self.marks.look(look);
+        let opened = mark.map(|mark| {
+            let before = self.done.count();
+            self.done.remove_range(mark.ids.0.max(self.first), mark.ids.1);
+            let ids = before - self.done.count();
+            self.reopened += ids;
+            (mark, ids)
+        });
+        (changed, opened)
     }
 
     /// What is to be asked for now, if anything is missing that has had its time to come; oldest

@@ -13,6 +13,7 @@ use tgmesh_stream::kv::{Bucket, KvError};
 use tokio_util::sync::CancellationToken;
 
 use super::chapter::{Chapter, Outcome};
+use super::marks::Marks;
 use super::ranges::Ranges;
 use super::{Inner, Ledger};
 use crate::stats::Stats;
@@ -41,6 +42,10 @@ struct Value {
     recovered: u64,
     deleted: u64,
     unreachable: u64,
+    #[serde(default)]
+    reopened: u64,
+    #[serde(default)]
+    marks: Marks,
 }
 
 /// Why a ledger cannot be kept.
@@ -226,6 +231,8 @@ impl Value {
             recovered: count(Outcome::Recovered),
             deleted: count(Outcome::Deleted),
             unreachable: count(Outcome::Unreachable),
+            reopened: chapter.reopened,
+            marks: chapter.marks.clone(),
         }
     }
 
@@ -239,12 +246,15 @@ impl Value {
         if value.version != VERSION {
             return Err(format!("its version {} is not {VERSION}", value.version));
         }
-        if !value.done.is_sound() || value.first < 0 {
+        if !value.done.is_sound() || value.first < 0 || !value.marks.is_sound() {
             return Err("its ranges are in disorder".to_owned());
         }
         let counts = [value.received, value.recovered, value.deleted, value.unreachable];
         let top = value.top.max(value.done.last().unwrap_or(0));
-        Ok(Chapter::resume(value.first, top, value.done, counts, Instant::now()))
+        let mut chapter = Chapter::resume(value.first, top, value.done, counts, Instant::now());
+        chapter.reopened = value.reopened;
+        chapter.marks = value.marks;
+        Ok(chapter)
     }
 }
 
@@ -272,12 +282,13 @@ mod tests {
         }
         chapter.account(9, Outcome::Deleted);
         chapter.raise(20);
+        chapter.stored(8, 100, 5);
         let read = Value::read(&Value::of(&chapter, "a").write()).unwrap();
         assert_eq!(
             (read.first, read.top, &read.done, read.counts),
             (7, 20, &chapter.done, chapter.counts)
         );
-        assert_eq!(read.open(), chapter.open());
+        assert_eq!((read.open(), read.marks), (chapter.open(), chapter.marks));
     }
 
     #[test]
@@ -292,6 +303,8 @@ mod tests {
             recovered: 0,
             deleted: 0,
             unreachable: 0,
+            reopened: 0,
+            marks: Marks::default(),
         };
         assert!(Value::read(&value("[[1,2],[4,4]]", VERSION).write()).is_ok());
         assert!(Value::read(&value("[[4,4],[1,2]]", VERSION).write()).is_err());

@@ -90,7 +90,8 @@ impl Follower {
                 continue;
             };
             self.queue.done(entry.size());
-            self.ledger.settle(entry.change.iter().flat_map(Change::accounts));
+            self.ledger
+                .settle(entry.change.iter().flat_map(Change::accounts), &[], 0);
             match entry.reached {
                 Some(Reached::Account(place)) => self.session.advance(Some(place), []),
                 Some(Reached::Channel(id, place)) => self.session.advance(None, [(id, place)]),

@@ -2,17 +2,16 @@
 
 use std::sync::{MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use tgmesh_detect::rules::{Matched, Place};
 use tgmesh_lifecycle::clock;
 use tgmesh_lifecycle::trace::{self, TraceParent};
 use tgmesh_proto::detection::Times;
 use tgmesh_proto::matched::Match;
 use tgmesh_proto::{codec, subject};
-use tgmesh_stream::publish::Outgoing;
 use tracing::Span;
 
 use super::Worker;
+use super::sending::Parcel;
 use crate::checkpoint::UnderWay;
 use crate::edits::Key;
 use crate::event::Subject;
@@ -82,26 +81,15 @@ impl Worker {
             let event = matches::event(&self.origin, subject.clone(), told, rules.to_vec(), times);
             self.stats.matches(event.event).inc();
             let (span, context) = trace::child(context, || publish_span(&event));
-            let payload = match codec::encode_match(&event) {
-                Ok(payload) => Bytes::from(payload),
-                Err(error) => {
-                    tracing::error!(id = %event.id, chat_id = event.chat.id, %error, "a match cannot be published");
-                    self.stats.publish_failures.inc();
-                    continue;
-                }
-            };
-            let outgoing = Outgoing {
+            let parcel = Parcel {
                 subject: subject::matches(event.chat.id),
                 id: event.id,
-                traceparent: context.to_string(),
-                payload,
-            };
-            let receipt = self.publisher.publish(outgoing).await;
-            events.push(UnderWay {
-                receipt,
-                received_us,
+                payload: codec::encode_match(&event),
                 span,
-            });
+                received_us,
+                detection_of: None,
+            };
+            self.send(parcel, &context, events).await;
         }
     }
 }

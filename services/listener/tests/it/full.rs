@@ -9,21 +9,12 @@ use tgmesh_telegram_sim::{Config, LoadSpec, LoadState};
 use tgmesh_testkit::{eventually, nats, until};
 
 use crate::ledger::{all_accounted, config, followed, unaccounted};
-use crate::world::{LIMIT, Listener, World};
-
-async fn ask(nats: &nats::Server, subject: &str, question: &Value) -> Value {
-    let answer = nats.request(subject, &question.to_string()).await.unwrap();
-    serde_json::from_str(&answer).unwrap()
-}
+use crate::world::{LIMIT, Listener, World, ask, set_detections};
 
 /// As an operator does it: most messages in DETECTIONS, and none is thrown out for a new one.
 async fn limit(world: &World, max_msgs: i64) {
-    let info = ask(&world.nats, "$JS.API.STREAM.INFO.DETECTIONS", &json!({})).await;
-    let mut settings = info["config"].clone();
-    settings["max_msgs"] = max_msgs.into();
-    settings["discard"] = "new".into();
-    let answer = ask(&world.nats, "$JS.API.STREAM.UPDATE.DETECTIONS", &settings).await;
-    assert!(answer["error"].is_null(), "{answer}");
+    let settings = json!({ "max_msgs": max_msgs, "discard": "new" });
+    set_detections(&world.nats, &settings).await;
 }
 
 fn load(messages: u64, rate: Option<f64>) -> LoadSpec {
@@ -84,7 +75,7 @@ async fn a_full_stream_holds_the_ledger_until_it_takes_messages_again() {
     limit(&world, -1).await;
     listener.ready().await;
     all_accounted(&world, &listener, "room again").await;
-    assert_eq!(listener.metric("publish_failures_total").await, 0.0);
+    assert!(listener.metric("publish_failures_total").await < 1.0);
 }
 
 /// Everything is refused, the ledger and the session too, and the listener is killed meanwhile.

@@ -9,6 +9,7 @@ mod full;
 mod kills;
 mod ledger;
 mod masking;
+mod retention;
 mod rules;
 mod seen;
 mod speed;

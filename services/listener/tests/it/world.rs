@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use tgmesh_proto::detection::Detection;
 use tgmesh_proto::{codec, subject};
 use tgmesh_stream::{Mesh, NatsConfig, topology, window};
@@ -260,6 +261,23 @@ impl Listener {
         let answer = reqwest::get(format!("http://{}/metrics", self.admin)).await.unwrap();
         answer.text().await.unwrap()
     }
+}
+
+/// A request to `JetStream`'s API, as an operator's tool makes it.
+pub async fn ask(nats: &nats::Server, subject: &str, question: &Value) -> Value {
+    let answer = nats.request(subject, &question.to_string()).await.unwrap();
+    serde_json::from_str(&answer).unwrap()
+}
+
+/// Changes these settings of DETECTIONS.
+pub async fn set_detections(nats: &nats::Server, settings: &Value) {
+    let info = ask(nats, "$JS.API.STREAM.INFO.DETECTIONS", &json!({})).await;
+    let mut all = info["config"].clone();
+    for (name, value) in settings.as_object().unwrap() {
+        all[name] = value.clone();
+    }
+    let answer = ask(nats, "$JS.API.STREAM.UPDATE.DETECTIONS", &all).await;
+    assert!(answer["error"].is_null(), "{answer}");
 }
 
 /// The binary, with nothing of the tests' own environment.
