@@ -46,7 +46,7 @@ pub struct Link {
     site: String,
     chain: Option<String>,
     raw: String,
-    link: String,
+    url: String,
 }
 
 /// One thing to tell.
@@ -105,7 +105,7 @@ impl Candidates {
                 site: found.site.to_owned(),
                 chain: found.chain.map(str::to_owned),
                 raw: bounded(found.raw, MAX_NAME_BYTES),
-                link: bounded(found.link, MAX_LINK_BYTES),
+                url: bounded(found.link, MAX_LINK_BYTES),
             };
             if self.links.len() < MAX_LINKS && !self.links.iter().any(|known| known.is_same(&link)) {
                 self.links.push(link);
@@ -270,7 +270,7 @@ pub fn event(origin: &Origin, mut subject: Subject, told: Told, rules: Vec<Strin
     }
     .id();
     let (site, chain, raw, link) = match link {
-        Some(Link { site, chain, raw, link }) => (Some(site), chain, Some(raw), Some(link)),
+        Some(Link { site, chain, raw, url }) => (Some(site), chain, Some(raw), Some(url)),
         None => (None, None, None, None),
     };
     Match {

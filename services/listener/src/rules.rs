@@ -142,7 +142,10 @@ fn parse(content: &[u8]) -> Result<Rules, Vec<String>> {
         return Err(vec![format!("the file has more than {MAX_FILE_BYTES} bytes")]);
     }
     let text = std::str::from_utf8(content).map_err(|error| {
-        let line = content[..error.valid_up_to()].iter().filter(|&&b| b == b'\n').count() + 1;
+        let line = String::from_utf8_lossy(&content[..error.valid_up_to()])
+            .matches('\n')
+            .count()
+            + 1;
         vec![format!("line {line}: this is not UTF-8")]
     })?;
     Rules::parse(text).map_err(|faults| faults.iter().map(ToString::to_string).collect())

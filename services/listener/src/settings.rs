@@ -172,6 +172,7 @@ impl Args {
     }
 
     /// The outer `None` is a fault; each fault of the file is told.
+    #[expect(clippy::option_option, reason = "as `Faults::optional` says it")]
     fn rules(&self, faults: &mut Faults) -> Option<Option<RuleFile>> {
         let path = faults.optional("WATCH_RULES", self.telegram.watch_rules.as_deref(), settings::path)?;
         let Some(path) = path else { return Some(None) };

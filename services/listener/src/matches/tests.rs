@@ -135,7 +135,7 @@ fn long_links_are_cut_at_characters() {
         ..unresolved("x")
     }]);
     let link = &candidates.links[0];
-    assert_eq!((link.raw.len(), link.link.len()), (1024, 2048));
+    assert_eq!((link.raw.len(), link.url.len()), (1024, 2048));
 }
 
 #[test]

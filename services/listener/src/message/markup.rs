@@ -98,7 +98,7 @@ pub(super) fn reply_to(header: &enums::MessageReplyHeader) -> Option<i32> {
 pub(super) fn quote(header: enums::MessageReplyHeader) -> Option<String> {
     match header {
         enums::MessageReplyHeader::Header(header) => header.quote_text.filter(|text| !text.is_empty()),
-        _ => None,
+        enums::MessageReplyHeader::MessageReplyStoryHeader(_) => None,
     }
 }
 

@@ -51,5 +51,5 @@ async fn kills_at_random_moments_under_load_lose_nothing() {
     let done = async || world.sim().load().state == LoadState::Done;
     assert!(until(LIMIT, done).await, "the load run does not end");
     all_accounted(&world, &listener, "killed").await;
-    assert_eq!(listener.metric("unreachable_total").await, 0.0);
+    assert!(listener.metric("unreachable_total").await < 1.0);
 }
