@@ -41,6 +41,9 @@ const NUDGE_PACKETS: usize = 2048;
 /// Answers that wait for the pump; with them wait the requests behind them.
 const EVENTS: usize = 8;
 
+/// A wait that is too long to do nothing else for a chat.
+const LONG_WAIT: Duration = Duration::from_secs(10);
+
 /// What the pump shares with the rest of the account.
 #[derive(Clone)]
 pub struct Context {
@@ -268,6 +271,13 @@ impl Pace {
 
     fn wait(&mut self, wait: Duration) {
         self.not_before = Some(Instant::now() + wait);
+    }
+
+    /// Whether the next request has to wait so long that others are made instead: Telegram's waits
+    /// are for one kind of requests.
+    fn waits_long(&self) -> bool {
+        self.not_before
+            .is_some_and(|at| at.saturating_duration_since(Instant::now()) > LONG_WAIT)
     }
 
     /// Waits longer after each failure, at most an hour.

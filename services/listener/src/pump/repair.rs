@@ -96,7 +96,8 @@ impl Life<'_> {
     fn repair_own(&mut self) {
         let Some(account) = &mut self.pump.account else { return };
         // A difference brings most of it.
-        if !account.repair.is_ready() || account.pace.busy || account.pace.due || account.too_long.is_some() {
+        let waits = account.pace.due && !account.pace.waits_long();
+        if !account.repair.is_ready() || account.pace.busy || waits || account.too_long.is_some() {
             return;
         }
         let (calls, events) = (self.calls.clone(), self.events.clone());
@@ -115,7 +116,7 @@ impl Life<'_> {
             }
             let is_behind = track.pace.due || track.sequence.wants_difference().is_some();
             // A difference that is refused does not come: then the messages are asked for alone.
-            let waits = is_behind && track.pace.failures == 0;
+            let waits = is_behind && track.pace.failures == 0 && !track.pace.waits_long();
             if !track.repair.is_ready() || track.pace.busy || waits {
                 continue;
             }
@@ -149,7 +150,10 @@ impl Life<'_> {
             .pump
             .channels
             .iter()
-            .filter(|(_, track)| track.probe.at <= now && !track.pace.busy && !track.pace.due)
+            .filter(|(_, track)| {
+                let waits = track.pace.due && !track.pace.waits_long();
+                track.probe.at <= now && !track.pace.busy && !waits
+            })
             .filter_map(|(&id, _)| Some((id, peers.channel_hash(id)?)))
             .take(self.probe_size);
         let silent: Vec<_> = silent.collect();
@@ -209,14 +213,14 @@ impl Life<'_> {
         let chat = channel.map_or(OWN, peers::channel_chat_id);
         let Some(pace) = self.repair_pace(channel) else { return };
         pace.busy = false;
-        let page = match answer {
-            Ok(page) => page,
+        let found = match answer {
+            Ok(found) => found,
             Err(error) => return self.on_repair_error(channel, asked, error),
         };
         pace.succeed();
-        self.learn(page.chats, page.users);
+        self.learn(found.chats, found.users);
         let mut empty: Vec<i32> = asked.to_vec();
-        for message in page.messages {
+        for message in found.messages {
             let id = jobs::message_id(&message);
             if matches!(message, enums::Message::Empty(_)) || !asked.contains(&id) {
                 continue;

@@ -12,5 +12,6 @@ mod masking;
 mod retention;
 mod rules;
 mod seen;
+mod silence;
 mod speed;
 mod world;
