@@ -108,7 +108,9 @@ fn in_blob(run: &Run<'_>, span: &Range<usize>) -> bool {
     let from = run.text.floor_char_boundary(span.start.saturating_sub(LONGEST_TOKEN));
     let lead = &run.text[from..span.start];
     let token = lead.rsplit(char::is_whitespace).next().unwrap_or("");
-    if run.text[run.range.clone()].starts_with("eyJ") || (before == b'.' && token.contains("eyJ")) {
+    // One key in 195,000 begins so, too.
+    let goes_on = run.range != *span || (after == b'.' && run.after(span.end + 1).is_ascii_alphanumeric());
+    if (run.text[run.range.clone()].starts_with("eyJ") && goes_on) || (before == b'.' && token.contains("eyJ")) {
         return true;
     }
     if ["sha1-", "sha256-", "sha384-", "sha512-", "SHA256:"]
