@@ -3,43 +3,34 @@
 mod read;
 mod row;
 
-use std::collections::BTreeSet;
-
 use deadpool_postgres::Object;
 use tgmesh_proto::id::EventId;
 
 use crate::error::StoreError;
-use crate::month::Month;
+use crate::partitions::Partitioned;
 use crate::pg::{Json, Time, Uuid};
-use crate::store::{PARTITION_LOCK, Store, Task};
+use crate::store::{Store, Task, column};
 
+pub use crate::fit::{Place, RowError};
+pub use crate::store::Inserted;
 pub use read::Stored;
-pub use row::{Place, Row, RowError};
+pub use row::Row;
 
 /// The columns in the order of [`Columns`]; `archived_at` is the server's.
 const INSERT: &str = "INSERT INTO detections (\
     message_date, id, stream_epoch, stream_seq, event, family, chain, address, coin_type, role, method, \
     confidence, chat_id, message_id, revision, edit_date, sender_id, received_at, detected_at, published_at, \
-    stored_at, text, detail) \
+    stored_at, text, detail, forward_at, forward_id, forward_message_id) \
     SELECT * FROM UNNEST(\
     $1::timestamptz[], $2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], \
     $9::text[], $10::text[], $11::text[], $12::float8[], $13::bigint[], $14::bigint[], $15::text[], \
     $16::timestamptz[], $17::bigint[], $18::timestamptz[], $19::timestamptz[], $20::timestamptz[], \
-    $21::timestamptz[], $22::text[], $23::jsonb[]) \
+    $21::timestamptz[], $22::text[], $23::jsonb[], $24::timestamptz[], $25::bigint[], $26::bigint[]) \
     ON CONFLICT DO NOTHING";
 
 /// Access to the table.
 pub struct Detections<'a> {
     store: &'a Store,
-}
-
-/// What a batch did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Inserted {
-    /// Rows that are new.
-    pub rows: u64,
-    /// Rows that were there already.
-    pub duplicates: u64,
 }
 
 impl<'a> Detections<'a> {
@@ -55,70 +46,12 @@ impl<'a> Detections<'a> {
     /// of it may be: the same call again is right in both cases.
     pub async fn insert_batch(&self, rows: &[Row]) -> Result<Inserted, StoreError> {
         if rows.is_empty() {
-            return Ok(Inserted { rows: 0, duplicates: 0 });
+            return Ok(Inserted::default());
         }
+        let dates = rows.iter().map(|row| row.message_date_us);
         let columns = Columns::of(rows);
-        self.make_months(rows).await?;
-        let result = self.store.carry_out(&columns).await;
-        let written = match result {
-            Err(error) if error.is_missing_partition() => {
-                // Somebody dropped a month that was here: make it again, for messages of that month
-                // still come.
-                self.store.forget_months();
-                self.make_months(rows).await?;
-                self.store.carry_out(&columns).await?
-            }
-            result => result?,
-        };
-        Ok(Inserted {
-            rows: written,
-            duplicates: (rows.len() as u64).saturating_sub(written),
-        })
-    }
-
-    async fn make_months(&self, rows: &[Row]) -> Result<(), StoreError> {
-        let months: BTreeSet<Month> = rows
-            .iter()
-            .map(|row| Month::of_ms(row.message_date_us / 1000))
-            .collect();
-        for month in months {
-            if !self.store.knows_month(month) {
-                self.store.carry_out(&MakeMonth(month)).await?;
-                self.store.learn_month(month);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Makes a month's partition if it is missing.
-struct MakeMonth(Month);
-
-impl Task for MakeMonth {
-    type Output = ();
-
-    async fn run(&self, client: &mut Object) -> Result<(), StoreError> {
-        let Self(month) = *self;
-        let name = format!("detections_{}", month.suffix());
-        // A look first: making a partition locks the whole table, even where it turns out to exist.
-        let found = client.query_one("SELECT to_regclass($1) IS NOT NULL", &[&name]).await?;
-        if found.get(0) {
-            return Ok(());
-        }
-        let next = month.next();
-        let transaction = client.transaction().await?;
-        // IF NOT EXISTS fails where two processes come at once; the lock lets one wait for the other.
-        transaction
-            .execute("SELECT pg_advisory_xact_lock($1)", &[&PARTITION_LOCK])
-            .await?;
-        transaction
-            .batch_execute(&format!(
-                "CREATE TABLE IF NOT EXISTS {name} PARTITION OF detections FOR VALUES FROM ('{month}') TO ('{next}')"
-            ))
-            .await?;
-        transaction.commit().await?;
-        tracing::info!(partition = name, "made a partition");
-        Ok(())
+        let written = self.store.insert(Partitioned::Detections, dates, &columns).await?;
+        Ok(Inserted::of(rows.len(), written))
     }
 }
 
@@ -147,6 +80,9 @@ struct Columns<'a> {
     stored_at: Vec<Time>,
     text: Vec<&'a str>,
     detail: Vec<Json<'a>>,
+    forward_at: Vec<Option<Time>>,
+    forward_id: Vec<Option<i64>>,
+    forward_message_id: Vec<Option<i64>>,
 }
 
 impl<'a> Columns<'a> {
@@ -179,6 +115,9 @@ impl<'a> Columns<'a> {
             stored_at: column(&rows, |row| Time(row.place.stored_us as i64)),
             text: column(&rows, |row| row.event.message.text.as_str()),
             detail: column(&rows, |row| Json(&row.detail)),
+            forward_at: column(&rows, |row| row.forward_us.map(Time)),
+            forward_id: column(&rows, |row| row.credited()?.id),
+            forward_message_id: column(&rows, |row| row.credited()?.message_id),
         }
     }
 }
@@ -216,15 +155,14 @@ impl Task for Columns<'_> {
                     &self.stored_at,
                     &self.text,
                     &self.detail,
+                    &self.forward_at,
+                    &self.forward_id,
+                    &self.forward_message_id,
                 ],
             )
             .await?;
         Ok(written)
     }
-}
-
-fn column<'a, T>(rows: &[&'a Row], value: impl Fn(&'a Row) -> T) -> Vec<T> {
-    rows.iter().map(|row| value(row)).collect()
 }
 
 /// Ids as `ANY` takes them.

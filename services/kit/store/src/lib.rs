@@ -6,10 +6,15 @@
 //! (wait), a row can never be stored (give up that row), and everything else (an operator is
 //! needed; nothing may be given up for it). See [`StoreError`].
 
+pub mod audit;
 mod config;
+mod detail;
 pub mod detections;
 mod error;
+mod fit;
+pub mod matches;
 mod month;
+mod partitions;
 mod pg;
 mod store;
 

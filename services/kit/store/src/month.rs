@@ -1,7 +1,5 @@
 //! Months, the size of a partition.
 
-use std::fmt;
-
 /// Telegram went public in August 2013; no message is older.
 pub(crate) const FIRST: Month = Month { year: 2013, month: 8 };
 
@@ -33,30 +31,14 @@ impl Month {
         }
     }
 
-    pub(crate) fn next(self) -> Self {
-        if self.month == 12 {
-            Self {
-                year: self.year + 1,
-                month: 1,
-            }
-        } else {
-            Self {
-                month: self.month + 1,
-                ..self
-            }
-        }
-    }
-
     /// `2026_11`, the end of a partition's name.
     pub(crate) fn suffix(self) -> String {
         format!("{:04}_{:02}", self.year, self.month)
     }
-}
 
-impl fmt::Display for Month {
-    /// The month's first moment as Postgres reads it, whatever the session's time zone.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04}-{:02}-01 00:00:00+00", self.year, self.month)
+    /// `2026-11-01`.
+    pub(crate) fn first_day(self) -> String {
+        format!("{:04}-{:02}-01", self.year, self.month)
     }
 }
 
@@ -83,11 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn next_month() {
-        assert_eq!(Month { year: 2026, month: 11 }.next().suffix(), "2026_12");
-        assert_eq!(
-            Month { year: 2026, month: 12 }.next().to_string(),
-            "2027-01-01 00:00:00+00"
-        );
+    fn first_days() {
+        assert_eq!(Month::of_ms(1_798_761_599_999).first_day(), "2026-12-01");
     }
 }

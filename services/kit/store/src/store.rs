@@ -7,10 +7,13 @@ use std::time::Duration;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::NoTls;
 
+use crate::audit::AuditLog;
 use crate::config::DbConfig;
 use crate::detections::Detections;
 use crate::error::StoreError;
+use crate::matches::Matches;
 use crate::month::Month;
+use crate::partitions::Partitioned;
 
 mod embedded {
     refinery::embed_migrations!("migrations");
@@ -20,8 +23,6 @@ mod embedded {
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// The advisory lock of migrations: the bytes of `tgmesh_m`.
 const MIGRATION_LOCK: i64 = i64::from_be_bytes(*b"tgmesh_m");
-/// The advisory lock of new partitions.
-pub(crate) const PARTITION_LOCK: i64 = i64::from_be_bytes(*b"tgmesh_p");
 /// A statement that takes longer has lost its server.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
@@ -30,7 +31,25 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 pub struct Store {
     pool: Pool,
     /// Months whose partition is known to be there.
-    pub(crate) months: Arc<Mutex<HashSet<Month>>>,
+    months: Arc<Mutex<HashSet<(Partitioned, Month)>>>,
+}
+
+/// What a batch did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Inserted {
+    /// Rows that are new.
+    pub rows: u64,
+    /// Rows that were there already.
+    pub duplicates: u64,
+}
+
+impl Inserted {
+    pub(crate) fn of(rows: usize, written: u64) -> Self {
+        Self {
+            rows: written,
+            duplicates: (rows as u64).saturating_sub(written),
+        }
+    }
 }
 
 impl Store {
@@ -94,7 +113,9 @@ impl Store {
         client
             .execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK])
             .await?;
-        let report = embedded::migrations::runner().run_async(&mut **client).await;
+        // A newer process may have migrated further: its schema still takes what this one writes.
+        let runner = embedded::migrations::runner().set_abort_missing(false);
+        let report = runner.run_async(&mut **client).await;
         // A lock ends with its session: dropping the connection would release it too.
         client
             .execute("SELECT pg_advisory_unlock($1)", &[&MIGRATION_LOCK])
@@ -110,6 +131,23 @@ impl Store {
     #[must_use]
     pub fn detections(&self) -> Detections<'_> {
         Detections::new(self)
+    }
+
+    /// The table of matches.
+    #[must_use]
+    pub fn matches(&self) -> Matches<'_> {
+        Matches::new(self)
+    }
+
+    /// The table of audit events.
+    #[must_use]
+    pub fn audit(&self) -> AuditLog<'_> {
+        AuditLog::new(self)
+    }
+
+    /// Number of a table's rows.
+    pub(crate) async fn count(&self, table: &'static str) -> Result<u64, StoreError> {
+        self.carry_out(&Count(table)).await
     }
 
     /// Carries out a task on one connection; once more on a fresh one if the connection was dead.
@@ -138,15 +176,18 @@ impl Store {
         result
     }
 
-    pub(crate) fn knows_month(&self, month: Month) -> bool {
+    pub(crate) fn knows_month(&self, table: Partitioned, month: Month) -> bool {
         self.months
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .contains(&month)
+            .contains(&(table, month))
     }
 
-    pub(crate) fn learn_month(&self, month: Month) {
-        self.months.lock().unwrap_or_else(PoisonError::into_inner).insert(month);
+    pub(crate) fn learn_month(&self, table: Partitioned, month: Month) {
+        self.months
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert((table, month));
     }
 
     pub(crate) fn forget_months(&self) {
@@ -170,4 +211,21 @@ impl Task for Ping {
     async fn run(&self, client: &mut Object) -> Result<(), StoreError> {
         Ok(client.batch_execute("SELECT 1").await?)
     }
+}
+
+struct Count(&'static str);
+
+impl Task for Count {
+    type Output = u64;
+
+    async fn run(&self, client: &mut Object) -> Result<u64, StoreError> {
+        let Self(table) = self;
+        let row = client.query_one(&format!("SELECT count(*) FROM {table}"), &[]).await?;
+        Ok(row.try_get::<_, i64>(0)? as u64)
+    }
+}
+
+/// One column of a batch.
+pub(crate) fn column<'a, R, T>(rows: &[&'a R], value: impl Fn(&'a R) -> T) -> Vec<T> {
+    rows.iter().map(|row| value(row)).collect()
 }

@@ -39,7 +39,7 @@ impl Detections<'_> {
     /// # Errors
     /// See [`StoreError`].
     pub async fn count(&self) -> Result<u64, StoreError> {
-        self.store.carry_out(&Count).await
+        self.store.count("detections").await
     }
 
     /// The rows with these ids, in no order; ids without a row are left out. Reads every
@@ -65,17 +65,6 @@ impl Detections<'_> {
                 limit: limit.into(),
             })
             .await
-    }
-}
-
-struct Count;
-
-impl Task for Count {
-    type Output = u64;
-
-    async fn run(&self, client: &mut Object) -> Result<u64, StoreError> {
-        let row = client.query_one("SELECT count(*) FROM detections", &[]).await?;
-        Ok(row.try_get::<_, i64>(0)? as u64)
     }
 }
 

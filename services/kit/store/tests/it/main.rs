@@ -1,5 +1,7 @@
 //! Tests against a real Postgres.
 
+mod tables;
+
 use std::time::Duration;
 
 use tgmesh_proto::SCHEMA_VERSION;
@@ -17,6 +19,12 @@ use tgmesh_testkit::{eventually, proxy::Proxy};
 const NOW_US: u64 = 1_795_435_200_000_000;
 
 async fn start() -> (Database, Store) {
+    let (database, store) = unmigrated().await;
+    store.migrate().await.unwrap();
+    (database, store)
+}
+
+async fn unmigrated() -> (Database, Store) {
     let database = Server::shared()
         .await
         .expect("Postgres")
@@ -26,7 +34,6 @@ async fn start() -> (Database, Store) {
     let store = Store::connect(&DbConfig::parse(database.url()).unwrap(), 3)
         .await
         .unwrap();
-    store.migrate().await.unwrap();
     (database, store)
 }
 
@@ -344,11 +351,11 @@ async fn migrations_of_several_processes_take_turns() {
     }
     assert_eq!(
         database
-            .query("SELECT count(*) FROM refinery_schema_history")
+            .query("SELECT count(*) = max(version) AND count(*) > 1 FROM refinery_schema_history")
             .await
             .unwrap()
             .trim(),
-        "1"
+        "t"
     );
 }
 
