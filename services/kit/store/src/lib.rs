@@ -6,6 +6,7 @@
 //! (wait), a row can never be stored (give up that row), and everything else (an operator is
 //! needed; nothing may be given up for it). See [`StoreError`].
 
+pub mod addresses;
 pub mod audit;
 mod config;
 mod detail;
@@ -16,8 +17,10 @@ pub mod matches;
 mod month;
 mod partitions;
 mod pg;
+mod roll_up;
 mod store;
 
 pub use config::DbConfig;
 pub use error::StoreError;
+pub use roll_up::RolledUp;
 pub use store::Store;

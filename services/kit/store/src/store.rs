@@ -7,6 +7,7 @@ use std::time::Duration;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::NoTls;
 
+use crate::addresses::Addresses;
 use crate::audit::AuditLog;
 use crate::config::DbConfig;
 use crate::detections::Detections;
@@ -137,6 +138,12 @@ impl Store {
     #[must_use]
     pub fn matches(&self) -> Matches<'_> {
         Matches::new(self)
+    }
+
+    /// What is known of addresses.
+    #[must_use]
+    pub fn addresses(&self) -> Addresses<'_> {
+        Addresses::new(self)
     }
 
     /// The table of audit events.

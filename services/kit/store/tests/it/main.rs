@@ -1,5 +1,6 @@
 //! Tests against a real Postgres.
 
+mod roll_ups;
 mod tables;
 
 use std::time::Duration;
