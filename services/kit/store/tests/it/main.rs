@@ -1,5 +1,6 @@
 //! Tests against a real Postgres.
 
+mod measure;
 mod roll_ups;
 mod tables;
 

@@ -183,16 +183,22 @@ async fn counts_and_firsts_equal_the_model() {
         let table = store.matches();
         let most = random.random_range(1..40);
         // Two processes write and count at the same time.
-        let (_, _, inserted, one, two) = tokio::join!(
+        let ((), (), inserted, one, two) = tokio::join!(
             insert(&store, &batch),
             insert(&other, &also),
             table.insert_batch(&rows),
             other.roll_up(most),
             store.roll_up(most)
         );
-        (inserted.unwrap(), one.unwrap(), two.unwrap());
-        fresh.iter().for_each(|event| model.take(event));
-        matched.iter().for_each(|event| model.take_match(event));
+        inserted.unwrap();
+        one.unwrap();
+        two.unwrap();
+        for event in &fresh {
+            model.take(event);
+        }
+        for event in &matched {
+            model.take_match(event);
+        }
         known.extend(fresh);
         if step % 10 == 0 {
             assert_answers(&other, &model).await;
