@@ -11,9 +11,9 @@ use crate::store::{Inserted, Store, Task, column};
 /// The columns in the order of [`Columns`].
 const INSERT: &str = "INSERT INTO audit_log (\
     id, at, stream_epoch, stream_seq, service, event, instance, actor, target, detail, stored_at) \
-    SELECT * FROM UNNEST(\
-    $1::uuid[], $2::timestamptz[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], \
-    $9::text[], $10::jsonb[], $11::timestamptz[]) \
+    SELECT UNNEST($1::uuid[]), UNNEST($2::timestamptz[]), UNNEST($3::text[]), UNNEST($4::bigint[]), \
+    UNNEST($5::text[]), UNNEST($6::text[]), UNNEST($7::text[]), UNNEST($8::text[]), UNNEST($9::text[]), \
+    UNNEST($10::jsonb[]), UNNEST($11::timestamptz[]) \
     ON CONFLICT DO NOTHING";
 
 /// Access to the table.

@@ -21,11 +21,13 @@ const INSERT: &str = "INSERT INTO detections (\
     message_date, id, stream_epoch, stream_seq, event, family, chain, address, coin_type, role, method, \
     confidence, chat_id, message_id, revision, edit_date, sender_id, received_at, detected_at, published_at, \
     stored_at, text, detail, forward_at, forward_id, forward_message_id) \
-    SELECT * FROM UNNEST(\
-    $1::timestamptz[], $2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], \
-    $9::text[], $10::text[], $11::text[], $12::float8[], $13::bigint[], $14::bigint[], $15::text[], \
-    $16::timestamptz[], $17::bigint[], $18::timestamptz[], $19::timestamptz[], $20::timestamptz[], \
-    $21::timestamptz[], $22::text[], $23::jsonb[], $24::timestamptz[], $25::bigint[], $26::bigint[]) \
+    SELECT UNNEST($1::timestamptz[]), UNNEST($2::uuid[]), UNNEST($3::text[]), UNNEST($4::bigint[]), \
+    UNNEST($5::text[]), UNNEST($6::text[]), UNNEST($7::text[]), UNNEST($8::text[]), UNNEST($9::text[]), \
+    UNNEST($10::text[]), UNNEST($11::text[]), UNNEST($12::float8[]), UNNEST($13::bigint[]), \
+    UNNEST($14::bigint[]), UNNEST($15::text[]), UNNEST($16::timestamptz[]), UNNEST($17::bigint[]), \
+    UNNEST($18::timestamptz[]), UNNEST($19::timestamptz[]), UNNEST($20::timestamptz[]), \
+    UNNEST($21::timestamptz[]), UNNEST($22::text[]), UNNEST($23::jsonb[]), UNNEST($24::timestamptz[]), \
+    UNNEST($25::bigint[]), UNNEST($26::bigint[]) \
     ON CONFLICT DO NOTHING";
 
 /// Access to the table.

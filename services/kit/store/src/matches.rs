@@ -16,10 +16,11 @@ use crate::store::{Inserted, Store, Task, column};
 const INSERT: &str = "INSERT INTO matches (\
     message_date, id, stream_epoch, stream_seq, event, chain, site, raw, link, chat_id, message_id, revision, \
     edit_date, sender_id, received_at, detected_at, published_at, stored_at, text, detail) \
-    SELECT * FROM UNNEST(\
-    $1::timestamptz[], $2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], \
-    $9::text[], $10::bigint[], $11::bigint[], $12::text[], $13::timestamptz[], $14::bigint[], $15::timestamptz[], \
-    $16::timestamptz[], $17::timestamptz[], $18::timestamptz[], $19::text[], $20::jsonb[]) \
+    SELECT UNNEST($1::timestamptz[]), UNNEST($2::uuid[]), UNNEST($3::text[]), UNNEST($4::bigint[]), \
+    UNNEST($5::text[]), UNNEST($6::text[]), UNNEST($7::text[]), UNNEST($8::text[]), UNNEST($9::text[]), \
+    UNNEST($10::bigint[]), UNNEST($11::bigint[]), UNNEST($12::text[]), UNNEST($13::timestamptz[]), \
+    UNNEST($14::bigint[]), UNNEST($15::timestamptz[]), UNNEST($16::timestamptz[]), UNNEST($17::timestamptz[]), \
+    UNNEST($18::timestamptz[]), UNNEST($19::text[]), UNNEST($20::jsonb[]) \
     ON CONFLICT DO NOTHING";
 
 /// Access to the table.
