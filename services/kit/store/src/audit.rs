@@ -79,7 +79,7 @@ impl<'a> AuditLog<'a> {
             return Ok(Inserted::default());
         }
         let written = self.store.carry_out(&Columns::of(rows)).await?;
-        Ok(Inserted::of(rows.len(), written))
+        Ok(Inserted::of(rows.len(), rows.len(), written))
     }
 
     /// Number of rows.

@@ -9,6 +9,7 @@ use tgmesh_proto::id::EventId;
 use crate::error::StoreError;
 use crate::partitions::Partitioned;
 use crate::pg::{Json, Time, Uuid};
+use crate::retention::Retention;
 use crate::store::{Store, Task, column};
 
 pub use crate::fit::{Place, RowError};
@@ -47,13 +48,19 @@ impl<'a> Detections<'a> {
     /// See [`StoreError`]. Nothing of the batch is written then, or (after a broken connection) all
     /// of it may be: the same call again is right in both cases.
     pub async fn insert_batch(&self, rows: &[Row]) -> Result<Inserted, StoreError> {
-        if rows.is_empty() {
-            return Ok(Inserted::default());
-        }
-        let dates = rows.iter().map(|row| row.message_date_us);
-        let columns = Columns::of(rows);
-        let written = self.store.insert(Partitioned::Detections, dates, &columns).await?;
-        Ok(Inserted::of(rows.len(), written))
+        let retention = self.store.retention;
+        let kept: Vec<&Row> = rows
+            .iter()
+            .filter(|row| !retention.is_expired(row.message_date_us, row.now_us))
+            .collect();
+        let written = if kept.is_empty() {
+            0
+        } else {
+            let dates = kept.iter().map(|row| row.message_date_us);
+            let columns = Columns::of(kept.clone(), retention);
+            self.store.insert(Partitioned::Detections, dates, &columns).await?
+        };
+        Ok(Inserted::of(rows.len(), kept.len(), written))
     }
 }
 
@@ -80,7 +87,7 @@ struct Columns<'a> {
     detected_at: Vec<Time>,
     published_at: Vec<Time>,
     stored_at: Vec<Time>,
-    text: Vec<&'a str>,
+    text: Vec<Option<&'a str>>,
     detail: Vec<Json<'a>>,
     forward_at: Vec<Option<Time>>,
     forward_id: Vec<Option<i64>>,
@@ -88,8 +95,7 @@ struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    fn of(rows: &'a [Row]) -> Self {
-        let mut rows: Vec<&Row> = rows.iter().collect();
+    fn of(mut rows: Vec<&'a Row>, retention: Retention) -> Self {
         // In one order everywhere: two processes with the same rows wait for each other instead
         // of locking each other out.
         rows.sort_unstable_by_key(|row| (row.message_date_us, row.event.id));
@@ -115,7 +121,10 @@ impl<'a> Columns<'a> {
             detected_at: column(&rows, |row| Time(row.event.times.detected_us)),
             published_at: column(&rows, |row| Time(row.event.times.published_us)),
             stored_at: column(&rows, |row| Time(row.place.stored_us as i64)),
-            text: column(&rows, |row| row.event.message.text.as_str()),
+            text: column(&rows, |row| {
+                let is_kept = retention.keeps_text(row.message_date_us, row.now_us);
+                is_kept.then_some(row.event.message.text.as_str())
+            }),
             detail: column(&rows, |row| Json(&row.detail)),
             forward_at: column(&rows, |row| row.forward_us.map(Time)),
             forward_id: column(&rows, |row| row.credited()?.id),

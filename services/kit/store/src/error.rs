@@ -16,6 +16,9 @@ pub enum StoreError {
         /// The server's words.
         message: String,
     },
+    /// A month's partition was dropped while the row came.
+    #[error("Postgres says: {0}")]
+    NoPartition(String),
     /// No answer in time.
     #[error("Postgres did not answer within {0} s")]
     Timeout(u64),
@@ -30,7 +33,7 @@ impl StoreError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Connection(_) | Self::Timeout(_) => true,
+            Self::Connection(_) | Self::Timeout(_) | Self::NoPartition(_) => true,
             Self::Migration(_) => false,
             Self::Database { code, .. } => {
                 // Classes: 08 connection, 40 rollback (serialization, deadlock), 53 resources (disk
@@ -64,11 +67,6 @@ impl StoreError {
             _ => false,
         }
     }
-
-    /// Whether the month's partition is gone.
-    pub(crate) fn is_missing_partition(&self) -> bool {
-        matches!(self, Self::Database { code, message } if code == SqlState::CHECK_VIOLATION.code() && message.contains("no partition"))
-    }
 }
 
 /// The class of a SQLSTATE, its first two characters.
@@ -79,6 +77,10 @@ fn class(code: &str) -> &str {
 impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
         match error.as_db_error() {
+            // The one such violation that names no constraint; its words depend on the server's language.
+            Some(db) if *db.code() == SqlState::CHECK_VIOLATION && db.constraint().is_none() => {
+                Self::NoPartition(db.message().to_owned())
+            }
             Some(db) => Self::Database {
                 code: db.code().code().to_owned(),
                 message: db.message().to_owned(),

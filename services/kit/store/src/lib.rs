@@ -17,10 +17,12 @@ pub mod matches;
 mod month;
 mod partitions;
 mod pg;
+mod retention;
 mod roll_up;
 mod store;
 
 pub use config::DbConfig;
 pub use error::StoreError;
+pub use retention::Retention;
 pub use roll_up::RolledUp;
 pub use store::Store;

@@ -16,13 +16,18 @@ pub(crate) enum Partitioned {
 }
 
 impl Partitioned {
-    fn name(self) -> &'static str {
+    pub(crate) const ALL: [Self; 2] = [Self::Detections, Self::Matches];
+
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Detections => "detections",
             Self::Matches => "matches",
         }
     }
 }
+
+/// A month that is dropped each time it is made is an operator's matter.
+const MOST_TRIES: u32 = 5;
 
 impl Store {
     /// Carries out an insert of rows of these dates (µs), and makes the partitions they need.
@@ -33,20 +38,20 @@ impl Store {
         insert: &T,
     ) -> Result<T::Output, StoreError> {
         let months: BTreeSet<Month> = dates_us.map(|us| Month::of_ms(us.div_euclid(1000))).collect();
-        self.make_months(table, &months).await?;
-        match self.carry_out(insert).await {
-            Err(error) if error.is_missing_partition() => {
+        let mut tries = 0;
+        loop {
+            self.make_months(table, &months).await?;
+            match self.carry_out(insert).await {
                 // Somebody dropped a month that was here: make it again, for messages of that month
                 // still come.
-                self.forget_months();
-                self.make_months(table, &months).await?;
-                self.carry_out(insert).await
+                Err(StoreError::NoPartition(_)) if tries < MOST_TRIES => self.forget_months(),
+                result => return result,
             }
-            result => result,
+            tries += 1;
         }
     }
 
-    async fn make_months(&self, table: Partitioned, months: &BTreeSet<Month>) -> Result<(), StoreError> {
+    pub(crate) async fn make_months(&self, table: Partitioned, months: &BTreeSet<Month>) -> Result<(), StoreError> {
         for &month in months {
             if !self.knows_month(table, month) {
                 if self.carry_out(&MakeMonth(table, month)).await? {

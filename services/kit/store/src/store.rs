@@ -15,6 +15,7 @@ use crate::error::StoreError;
 use crate::matches::Matches;
 use crate::month::Month;
 use crate::partitions::Partitioned;
+use crate::retention::Retention;
 
 mod embedded {
     refinery::embed_migrations!("migrations");
@@ -33,22 +34,26 @@ pub struct Store {
     pool: Pool,
     /// Months whose partition is known to be there.
     months: Arc<Mutex<HashSet<(Partitioned, Month)>>>,
+    pub(crate) retention: Retention,
 }
 
-/// What a batch did.
+/// What a batch did. Each of its rows is one of these.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Inserted {
     /// Rows that are new.
     pub rows: u64,
-    /// Rows that were there already.
+    /// Rows that were there already, or are known to have been erased.
     pub duplicates: u64,
+    /// Rows that were not written because their messages are older than what is kept.
+    pub expired: u64,
 }
 
 impl Inserted {
-    pub(crate) fn of(rows: usize, written: u64) -> Self {
+    pub(crate) fn of(rows: usize, kept: usize, written: u64) -> Self {
         Self {
             rows: written,
-            duplicates: (rows as u64).saturating_sub(written),
+            duplicates: (kept as u64).saturating_sub(written),
+            expired: rows.saturating_sub(kept) as u64,
         }
     }
 }
@@ -74,6 +79,7 @@ impl Store {
         Ok(Self {
             pool,
             months: Arc::default(),
+            retention: Retention::default(),
         })
     }
 

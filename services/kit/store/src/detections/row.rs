@@ -15,6 +15,8 @@ pub struct Row {
     pub(super) edit_date_us: Option<i64>,
     /// When the original of a forwarded message was posted.
     pub(super) forward_us: Option<i64>,
+    /// When it was taken for a row: its age is counted from there.
+    pub(super) now_us: u64,
     /// JSON of what has no column.
     pub(super) detail: String,
 }
@@ -53,6 +55,7 @@ impl Row {
             message_date_us,
             edit_date_us,
             forward_us,
+            now_us,
             detail,
         })
     }

@@ -1,6 +1,7 @@
 //! Tests against a real Postgres.
 
 mod measure;
+mod retention;
 mod roll_ups;
 mod tables;
 
@@ -105,6 +106,15 @@ fn event(n: u64) -> Detection {
     }
 }
 
+/// What a batch did of which nothing is too old.
+fn inserted(rows: u64, duplicates: u64) -> Inserted {
+    Inserted {
+        rows,
+        duplicates,
+        expired: 0,
+    }
+}
+
 fn place(seq: u64) -> Place {
     Place {
         epoch: "e1".into(),
@@ -122,7 +132,7 @@ async fn nothing_of_an_event_is_lost() {
     let (database, store) = start().await;
     assert_eq!(
         store.detections().insert_batch(&[row(1)]).await.unwrap(),
-        Inserted { rows: 1, duplicates: 0 }
+        inserted(1, 0)
     );
     let columns = database
         .query(
@@ -174,31 +184,16 @@ async fn writing_the_same_event_twice_changes_nothing() {
     let (_database, store) = start().await;
     let table = store.detections();
     let rows: Vec<Row> = (0..500).map(row).collect();
-    assert_eq!(
-        table.insert_batch(&rows).await.unwrap(),
-        Inserted {
-            rows: 500,
-            duplicates: 0
-        }
-    );
+    assert_eq!(table.insert_batch(&rows).await.unwrap(), inserted(500, 0));
     let first = table.by_ids(&[event(7).id]).await.unwrap();
     let again: Vec<Row> = (400..600)
         .chain(590..595)
         .map(|n| Row::new(event(n), place(n + 9000), NOW_US).unwrap())
         .collect();
-    assert_eq!(
-        table.insert_batch(&again).await.unwrap(),
-        Inserted {
-            rows: 100,
-            duplicates: 105
-        }
-    );
+    assert_eq!(table.insert_batch(&again).await.unwrap(), inserted(100, 105));
     assert_eq!(table.count().await.unwrap(), 600);
     assert_eq!(table.by_ids(&[event(7).id]).await.unwrap(), first);
-    assert_eq!(
-        table.insert_batch(&[]).await.unwrap(),
-        Inserted { rows: 0, duplicates: 0 }
-    );
+    assert_eq!(table.insert_batch(&[]).await.unwrap(), Inserted::default());
     let after = table.after("e1", 497, 3).await.unwrap();
     assert_eq!(
         after.iter().map(|row| row.stream_seq).collect::<Vec<_>>(),

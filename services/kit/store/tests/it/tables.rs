@@ -8,7 +8,7 @@ use tgmesh_proto::matched::{Match, MatchKind};
 use tgmesh_store::detections::{Inserted, Row, RowError};
 use tgmesh_store::{DbConfig, Store, audit, matches};
 
-use crate::{NOW_US, event, place, start};
+use crate::{NOW_US, event, inserted, place, start};
 
 fn matched(n: u64) -> Match {
     let of = event(n);
@@ -54,13 +54,7 @@ async fn a_match_is_a_row_once() {
     };
     let insert = async |range| store.matches().insert_batch(&rows(range)).await.unwrap();
     assert_eq!(insert(0..50).await.rows, 50);
-    assert_eq!(
-        insert(40..60).await,
-        Inserted {
-            rows: 10,
-            duplicates: 10
-        }
-    );
+    assert_eq!(insert(40..60).await, inserted(10, 10));
     assert_eq!(store.matches().count().await.unwrap(), 60);
     assert_eq!(store.matches().insert_batch(&[]).await.unwrap(), Inserted::default());
     let found = database
@@ -97,7 +91,7 @@ async fn an_audit_event_is_a_row_once() {
         store.audit().insert_batch(&rows).await.unwrap()
     };
     assert_eq!(insert(0..9).await.rows, 9);
-    assert_eq!(insert(5..12).await, Inserted { rows: 3, duplicates: 4 });
+    assert_eq!(insert(5..12).await, inserted(3, 4));
     assert_eq!(store.audit().count().await.unwrap(), 12);
     let found = database
         .query(
@@ -173,8 +167,8 @@ async fn an_older_archiver_runs_beside_this_one() {
     database.query(FIRST_INSERT).await.unwrap();
     // One of its rows is one of ours.
     let rows: Vec<Row> = (0..5).map(crate::row).collect();
-    let inserted = store.detections().insert_batch(&rows).await.unwrap();
-    assert_eq!(inserted, Inserted { rows: 4, duplicates: 1 });
+    let done = store.detections().insert_batch(&rows).await.unwrap();
+    assert_eq!(done, inserted(4, 1));
     database.query(FIRST_PARTITION).await.unwrap();
     database.query(FIRST_INSERT).await.unwrap();
     assert_eq!(store.detections().count().await.unwrap(), 6);
@@ -204,10 +198,7 @@ async fn a_database_with_rows_of_the_first_version_is_migrated() {
         .unwrap();
     store.migrate().await.unwrap();
     let rows: Vec<Row> = (0..5).map(crate::row).collect();
-    assert_eq!(
-        store.detections().insert_batch(&rows).await.unwrap(),
-        Inserted { rows: 4, duplicates: 1 }
-    );
+    assert_eq!(store.detections().insert_batch(&rows).await.unwrap(), inserted(4, 1));
     let plan =
         "SET enable_seqscan = off; EXPLAIN SELECT * FROM detections WHERE address = '0x01' ORDER BY message_date DESC";
     let plan = database.query(plan).await.unwrap();
