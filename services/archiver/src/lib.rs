@@ -6,6 +6,9 @@
 
 mod archive;
 mod meters;
+mod partitions;
+mod retention;
+mod roll_up;
 mod settings;
 
 use std::sync::Arc;
@@ -31,6 +34,8 @@ pub const CONSUMER: &str = "archiver";
 const IN_FLIGHT: usize = 2;
 /// Room in a batch for this many bytes a row keeps a batch of long texts from growing without bound.
 const BYTES_PER_ROW: usize = 4096;
+/// The roll-ups, and what else looks after the tables.
+const UPKEEP_CONNECTIONS: usize = 2;
 /// Messages that all archivers together may hold, in batches of one.
 const HELD_BATCHES: usize = 16;
 
@@ -46,7 +51,7 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
     let Some((mesh, store)) = soft.run_until_cancelled(Box::pin(connected)).await else {
         return Ok(());
     };
-    let (mesh, store) = (mesh?, store?);
+    let (mesh, store) = (mesh?, store?.with_retention(config.retention));
     process
         .tasks
         .spawn("link", watch_link(mesh.clone(), nats, soft.clone()));
@@ -54,6 +59,14 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
         "database",
         watch_database(store.clone(), postgres.clone(), soft.clone()),
     );
+
+    // Connections of their own, so that batches never wait for them.
+    let upkeep = Store::new(&config.database, UPKEEP_CONNECTIONS)?.with_retention(config.retention);
+    let metrics = &process.metrics;
+    let tasks = &process.tasks;
+    tasks.spawn("partitions", partitions::run(upkeep.clone(), soft.clone()));
+    tasks.spawn("roll-ups", roll_up::run(upkeep.clone(), metrics.clone(), soft.clone()));
+    tasks.spawn("retention", retention::run(upkeep, metrics.clone(), soft.clone()));
 
     let counts = Arc::new(consume::Counts::default());
     let meters = Meters::new(&process.metrics, Arc::clone(&counts), mesh.clone());

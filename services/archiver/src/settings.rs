@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 use tgmesh_lifecycle::settings::{self, CommonArgs, Faults, Settings};
-use tgmesh_store::DbConfig;
+use tgmesh_store::{DbConfig, Retention};
 use tgmesh_stream::{NatsArgs, NatsConfig};
 
 /// Archives detections: `JetStream` to Postgres.
@@ -21,6 +21,13 @@ pub struct Args {
     /// Longest wait for a batch to fill
     #[arg(long, env = "BATCH_MAX_AGE", value_name = "DURATION", default_value = "5ms")]
     batch_max_age: String,
+    /// Drop detections and matches whose messages are older; by default they are kept for good
+    #[arg(long, env = "DETECTION_RETENTION", value_name = "DURATION")]
+    detection_retention: Option<String>,
+    /// Take away the texts of messages that are older
+    // Long enough to look at what led to a call, and no longer: texts are what people wrote.
+    #[arg(long, env = "TEXT_RETENTION", value_name = "DURATION", default_value = "30d")]
+    text_retention: String,
     #[command(flatten)]
     nats: NatsArgs,
     #[command(flatten)]
@@ -38,6 +45,8 @@ pub struct Config {
     pub batch_rows: usize,
     /// Longest wait for a batch to fill.
     pub batch_age: Duration,
+    /// How long rows and texts are kept.
+    pub retention: Retention,
 }
 
 impl Settings for Args {
@@ -50,6 +59,8 @@ impl Settings for Args {
     fn read(self, faults: &mut Faults) -> Option<Config> {
         let batch_rows = faults.value("BATCH_MAX_ROWS", &self.batch_max_rows, settings::count(1..=10_000));
         let batch_age = faults.value("BATCH_MAX_AGE", &self.batch_max_age, batch_age);
+        let rows = faults.optional("DETECTION_RETENTION", self.detection_retention.as_deref(), retention);
+        let texts = faults.value("TEXT_RETENTION", &self.text_retention, retention);
         let database = faults.required_secret("DATABASE_URL", |url| DbConfig::parse(url.expose_secret()));
         let nats = faults.absorb(self.nats.read());
         Some(Config {
@@ -57,6 +68,10 @@ impl Settings for Args {
             nats: nats?,
             batch_rows: usize::try_from(batch_rows?).ok()?,
             batch_age: batch_age?,
+            retention: Retention {
+                rows: rows?,
+                texts: Some(texts?),
+            },
         })
     }
 }
@@ -68,5 +83,15 @@ fn batch_age(text: &str) -> Result<Duration, String> {
         Ok(age)
     } else {
         Err("is more than 5s".to_owned())
+    }
+}
+
+/// At least a day: what is younger may not even have come yet.
+fn retention(text: &str) -> Result<Duration, String> {
+    let kept = settings::duration(text)?;
+    if kept >= Duration::from_hours(24) {
+        Ok(kept)
+    } else {
+        Err("is less than 1d".to_owned())
     }
 }

@@ -3,6 +3,7 @@
 mod faults;
 mod measure;
 mod outages;
+mod upkeep;
 
 use std::process::ExitStatus;
 use std::time::Duration;
