@@ -8,8 +8,8 @@ ALTER TABLE detections
     ALTER COLUMN coin_type TYPE text COLLATE "C";
 
 ALTER TABLE detections
-    -- Origin of a forwarded message, where its date is believable: the call is credited to it. The
-    -- id is nil where the origin hides itself.
+    -- Origin of a forwarded message, which the call is credited to where the original's date is
+    -- believable: only then it stands here. The id is NULL where the origin hides itself.
     ADD COLUMN forward_at         timestamptz,
     ADD COLUMN forward_id         bigint,
     ADD COLUMN forward_message_id bigint,

@@ -22,13 +22,19 @@ const INSERT: &str = "INSERT INTO detections (\
     message_date, id, stream_epoch, stream_seq, event, family, chain, address, coin_type, role, method, \
     confidence, chat_id, message_id, revision, edit_date, sender_id, received_at, detected_at, published_at, \
     stored_at, text, detail, forward_at, forward_id, forward_message_id) \
-    SELECT UNNEST($1::timestamptz[]), UNNEST($2::uuid[]), UNNEST($3::text[]), UNNEST($4::bigint[]), \
-    UNNEST($5::text[]), UNNEST($6::text[]), UNNEST($7::text[]), UNNEST($8::text[]), UNNEST($9::text[]), \
-    UNNEST($10::text[]), UNNEST($11::text[]), UNNEST($12::float8[]), UNNEST($13::bigint[]), \
-    UNNEST($14::bigint[]), UNNEST($15::text[]), UNNEST($16::timestamptz[]), UNNEST($17::bigint[]), \
-    UNNEST($18::timestamptz[]), UNNEST($19::timestamptz[]), UNNEST($20::timestamptz[]), \
-    UNNEST($21::timestamptz[]), UNNEST($22::text[]), UNNEST($23::jsonb[]), UNNEST($24::timestamptz[]), \
-    UNNEST($25::bigint[]), UNNEST($26::bigint[]) \
+    SELECT * FROM (SELECT \
+    UNNEST($1::timestamptz[]) AS message_date, UNNEST($2::uuid[]) AS id, UNNEST($3::text[]) AS stream_epoch, \
+    UNNEST($4::bigint[]) AS stream_seq, UNNEST($5::text[]) AS event, UNNEST($6::text[]) AS family, \
+    UNNEST($7::text[]) AS chain, UNNEST($8::text[]) AS address, UNNEST($9::text[]) AS coin_type, \
+    UNNEST($10::text[]) AS role, UNNEST($11::text[]) AS method, UNNEST($12::float8[]) AS confidence, \
+    UNNEST($13::bigint[]) AS chat_id, UNNEST($14::bigint[]) AS message_id, UNNEST($15::text[]) AS revision, \
+    UNNEST($16::timestamptz[]) AS edit_date, UNNEST($17::bigint[]) AS sender_id, \
+    UNNEST($18::timestamptz[]) AS received_at, UNNEST($19::timestamptz[]) AS detected_at, \
+    UNNEST($20::timestamptz[]) AS published_at, UNNEST($21::timestamptz[]) AS stored_at, \
+    UNNEST($22::text[]) AS text, UNNEST($23::jsonb[]) AS detail, UNNEST($24::timestamptz[]) AS forward_at, \
+    UNNEST($25::bigint[]) AS forward_id, UNNEST($26::bigint[]) AS forward_message_id) AS row \
+    WHERE NOT EXISTS (SELECT FROM erasures WHERE kind = 'chat' AND subject = chat_id AND message_until >= message_date) \
+    AND NOT EXISTS (SELECT FROM erasures WHERE kind = 'sender' AND subject = sender_id AND message_until >= message_date) \
     ON CONFLICT DO NOTHING";
 
 /// Access to the table.
@@ -127,8 +133,8 @@ impl<'a> Columns<'a> {
             }),
             detail: column(&rows, |row| Json(&row.detail)),
             forward_at: column(&rows, |row| row.forward_us.map(Time)),
-            forward_id: column(&rows, |row| row.credited()?.id),
-            forward_message_id: column(&rows, |row| row.credited()?.message_id),
+            forward_id: column(&rows, |row| row.forward()?.id),
+            forward_message_id: column(&rows, |row| row.forward()?.message_id),
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod audit;
 mod config;
 mod detail;
 pub mod detections;
+mod erase;
 mod error;
 mod fit;
 pub mod matches;
@@ -22,6 +23,7 @@ mod roll_up;
 mod store;
 
 pub use config::DbConfig;
+pub use erase::{Erased, Subject};
 pub use error::StoreError;
 pub use retention::Retention;
 pub use roll_up::RolledUp;

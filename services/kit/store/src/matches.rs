@@ -17,11 +17,17 @@ use crate::store::{Inserted, Store, Task, column};
 const INSERT: &str = "INSERT INTO matches (\
     message_date, id, stream_epoch, stream_seq, event, chain, site, raw, link, chat_id, message_id, revision, \
     edit_date, sender_id, received_at, detected_at, published_at, stored_at, text, detail) \
-    SELECT UNNEST($1::timestamptz[]), UNNEST($2::uuid[]), UNNEST($3::text[]), UNNEST($4::bigint[]), \
-    UNNEST($5::text[]), UNNEST($6::text[]), UNNEST($7::text[]), UNNEST($8::text[]), UNNEST($9::text[]), \
-    UNNEST($10::bigint[]), UNNEST($11::bigint[]), UNNEST($12::text[]), UNNEST($13::timestamptz[]), \
-    UNNEST($14::bigint[]), UNNEST($15::timestamptz[]), UNNEST($16::timestamptz[]), UNNEST($17::timestamptz[]), \
-    UNNEST($18::timestamptz[]), UNNEST($19::text[]), UNNEST($20::jsonb[]) \
+    SELECT * FROM (SELECT \
+    UNNEST($1::timestamptz[]) AS message_date, UNNEST($2::uuid[]) AS id, UNNEST($3::text[]) AS stream_epoch, \
+    UNNEST($4::bigint[]) AS stream_seq, UNNEST($5::text[]) AS event, UNNEST($6::text[]) AS chain, \
+    UNNEST($7::text[]) AS site, UNNEST($8::text[]) AS raw, UNNEST($9::text[]) AS link, \
+    UNNEST($10::bigint[]) AS chat_id, UNNEST($11::bigint[]) AS message_id, UNNEST($12::text[]) AS revision, \
+    UNNEST($13::timestamptz[]) AS edit_date, UNNEST($14::bigint[]) AS sender_id, \
+    UNNEST($15::timestamptz[]) AS received_at, UNNEST($16::timestamptz[]) AS detected_at, \
+    UNNEST($17::timestamptz[]) AS published_at, UNNEST($18::timestamptz[]) AS stored_at, \
+    UNNEST($19::text[]) AS text, UNNEST($20::jsonb[]) AS detail) AS row \
+    WHERE NOT EXISTS (SELECT FROM erasures WHERE kind = 'chat' AND subject = chat_id AND message_until >= message_date) \
+    AND NOT EXISTS (SELECT FROM erasures WHERE kind = 'sender' AND subject = sender_id AND message_until >= message_date) \
     ON CONFLICT DO NOTHING";
 
 /// Access to the table.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use refinery::Migration;
 use tokio_postgres::NoTls;
 
 use crate::addresses::Addresses;
@@ -112,26 +113,22 @@ impl Store {
     }
 
     /// Brings the tables up to date. Processes that start together take turns by an advisory lock.
+    /// A user who may not change tables finds them up to date, or an error.
     ///
     /// # Errors
-    /// When the server is away, or a migration fails.
+    /// When the server is away, a migration fails, or one is missing and this user may not make up
+    /// for it.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let mut client = self.pool.get().await?;
         client
             .execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK])
             .await?;
-        // A newer process may have migrated further: its schema still takes what this one writes.
-        let runner = embedded::migrations::runner().set_abort_missing(false);
-        let report = runner.run_async(&mut **client).await;
+        let result = migrate(&mut client).await;
         // A lock ends with its session: dropping the connection would release it too.
         client
             .execute("SELECT pg_advisory_unlock($1)", &[&MIGRATION_LOCK])
             .await?;
-        let report = report.map_err(|error| StoreError::Migration(error.to_string()))?;
-        for migration in report.applied_migrations() {
-            tracing::info!(migration = %migration, "migrated the database");
-        }
-        Ok(())
+        result
     }
 
     /// The table of detections.
@@ -241,4 +238,49 @@ impl Task for Count {
 /// One column of a batch.
 pub(crate) fn column<'a, R, T>(rows: &[&'a R], value: impl Fn(&'a R) -> T) -> Vec<T> {
     rows.iter().map(|row| value(row)).collect()
+}
+
+/// Migrates, under the lock.
+async fn migrate(client: &mut Object) -> Result<(), StoreError> {
+    // A newer process may have migrated further: its schema still takes what this one writes.
+    let runner = embedded::migrations::runner().set_abort_missing(false);
+    let latest = runner.get_migrations().iter().map(Migration::version).max();
+    let may = client
+        .query_one("SELECT has_schema_privilege(current_schema(), 'CREATE')", &[])
+        .await?;
+    if !may.try_get::<_, bool>(0)? {
+        let found = applied(client).await?;
+        return if found >= latest {
+            Ok(())
+        } else {
+            Err(StoreError::Migration(format!(
+                "the schema is at version {}, this program needs {}, and its user may not migrate: let the owner do it",
+                found.unwrap_or_default(),
+                latest.unwrap_or_default()
+            )))
+        };
+    }
+    let report = runner.run_async(&mut ***client).await;
+    let report = report.map_err(|error| StoreError::Migration(error.to_string()))?;
+    for migration in report.applied_migrations() {
+        tracing::info!(migration = %migration, "migrated the database");
+    }
+    if !report.applied_migrations().is_empty() {
+        client.execute("SELECT settle_roles()", &[]).await?;
+    }
+    Ok(())
+}
+
+/// The version that the schema has.
+async fn applied(client: &Object) -> Result<Option<i32>, StoreError> {
+    let table = client
+        .query_one("SELECT to_regclass('refinery_schema_history') IS NOT NULL", &[])
+        .await?;
+    if !table.try_get::<_, bool>(0)? {
+        return Ok(None);
+    }
+    let row = client
+        .query_one("SELECT max(version) FROM refinery_schema_history", &[])
+        .await?;
+    Ok(row.try_get(0)?)
 }

@@ -66,9 +66,9 @@ impl Row {
         &self.event
     }
 
-    /// The origin that the call is credited to.
-    pub(super) fn credited(&self) -> Option<&Forward> {
-        self.forward_us.and(self.event.message.forward_from.as_ref())
+    /// The origin of a forwarded message.
+    pub(super) fn forward(&self) -> Option<&Forward> {
+        self.event.message.forward_from.as_ref()
     }
 }
 

@@ -1,7 +1,9 @@
 //! Tests against a real Postgres.
 
+mod erase;
 mod measure;
 mod retention;
+mod roles;
 mod roll_ups;
 mod tables;
 

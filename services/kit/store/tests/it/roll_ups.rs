@@ -118,7 +118,7 @@ async fn insert(store: &Store, events: &[Detection]) {
 }
 
 /// Counts until nothing is left.
-async fn roll_up(store: &Store) -> u64 {
+pub async fn roll_up(store: &Store) -> u64 {
     let rows = AtomicU64::new(0);
     // Another database's transaction may hold it back for a moment.
     eventually(Duration::from_secs(30), "everything is counted", async || {
