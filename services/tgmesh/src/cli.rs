@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use tgmesh_lifecycle::settings::{EXIT_USAGE, Faults};
 use tracing_subscriber::EnvFilter;
 
-use crate::{detect, load, revoke, tail, token, topology, up};
+use crate::{detect, erase, load, revoke, tail, token, topology, up};
 
 /// tgmesh: contract addresses out of Telegram, live
 #[derive(Debug, Parser)]
@@ -35,6 +35,8 @@ enum Command {
     Load(load::Args),
     /// Create and update the streams and buckets in NATS, or show what would change
     Topology(topology::Args),
+    /// Take a person or a chat out of the database
+    Erase(erase::Args),
     /// The WebSocket clients of `load`, in a process of their own
     #[command(hide = true)]
     LoadClients(load::clients::Args),
@@ -91,6 +93,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Load(args) => block_on(load::run(args)),
         Command::LoadClients(args) => block_on(load::clients::run(args)),
         Command::Topology(args) => block_on(topology::run(args)),
+        Command::Erase(args) => block_on(erase::run(args)),
     };
     match outcome {
         Ok(code) => code,

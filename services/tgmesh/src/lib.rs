@@ -6,6 +6,7 @@ pub mod mesh;
 pub mod token;
 
 mod detect;
+mod erase;
 pub mod load;
 mod revoke;
 mod tail;

@@ -13,7 +13,7 @@ const SERVICES: [&str; 4] = [
     "tgmesh-gateway",
     "tgmesh-telegram-sim",
 ];
-const COMMANDS: [&str; 7] = ["up", "token", "detect", "tail", "load", "topology", "revoke"];
+const COMMANDS: [&str; 8] = ["up", "token", "detect", "tail", "load", "topology", "revoke", "erase"];
 /// Secrets have no flag; those who need them name them in their help or in the page's table.
 const SECRETS: [&str; 5] = [
     "DATABASE_URL",

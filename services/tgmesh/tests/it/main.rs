@@ -6,6 +6,7 @@ mod chaos;
 mod commands;
 mod contract;
 mod detect;
+mod erase;
 mod house;
 mod load;
 mod python;
