@@ -6,10 +6,16 @@
 //! dead letters first and is given up (Term) after the copy is stored. A message that keeps
 //! coming back without an outcome (its handler crashes) is handled alone from its 10th delivery,
 //! so that it takes no others with it, and is dead-lettered at its 20th.
+//!
+//! Batches fit themselves to the load. When nothing is in flight and the stream holds nothing
+//! more, what is here is handed over at once: an idle mesh pays no waiting time. While a batch
+//! is in flight the next one fills, so batches grow with the time that handling takes; a second
+//! one at once is started only when it is full or old. Under a backlog all batches are full.
 
 mod buffer;
 mod durable;
 mod retention;
+mod standing;
 mod work;
 
 use std::future::Future;
@@ -26,6 +32,7 @@ use crate::mesh::Mesh;
 use crate::pull::{Pull, Pulled};
 use buffer::Buffer;
 pub use retention::{Retention, retention};
+pub use standing::{Standing, standing, stored_at};
 use work::Work;
 
 /// From this delivery on a message is handled alone.
@@ -56,12 +63,13 @@ pub struct Consumer {
     pub in_flight: usize,
 }
 
-/// A batch is handed over at the first of these.
+/// A batch is handed over at the first of these, and earlier when there is nothing to wait for.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchLimits {
     /// Messages.
     pub rows: usize,
-    /// Bytes of messages.
+    /// Bytes of messages. About so much waits besides what is handled, so huge messages cost
+    /// memory as small ones do.
     pub bytes: usize,
     /// Time since its first message came.
     pub age: Duration,
@@ -131,6 +139,13 @@ counts! {
     held,
 }
 
+impl Counts {
+    /// Corrects the lag, for when no message comes that could tell it.
+    pub fn correct_pending(&self, pending: u64) {
+        self.pending.store(pending, Ordering::Relaxed);
+    }
+}
+
 /// Why a consumer cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConsumeError {
@@ -174,6 +189,8 @@ pub async fn run<H: Handler>(
     let mut unfinished = Vec::new();
     let mut pull: Option<Pull> = None;
     let mut stop_at: Option<Instant> = None;
+    // Whether the last message that came was the stream's last.
+    let mut caught_up = false;
     let mut progress = tokio::time::interval(PROGRESS_EVERY);
     progress.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -196,8 +213,13 @@ pub async fn run<H: Handler>(
                 };
                 pull = Some(opened?);
             }
+            let room = if buffer.bytes() < consumer.batch.bytes {
+                capacity.saturating_sub(buffer.len())
+            } else {
+                0
+            };
             if let Some(open) = &mut pull
-                && let Err(error) = open.ask(capacity.saturating_sub(buffer.len())).await
+                && let Err(error) = open.ask(room).await
             {
                 tracing::debug!(%error, "couldn't ask for messages");
                 pull = None;
@@ -219,6 +241,7 @@ pub async fn run<H: Handler>(
             pulled = next(&mut pull), if pull.is_some() && buffer.len() < capacity => match pulled {
                 Pulled::Delivery(delivery) => {
                     count(&counts, &delivery);
+                    caught_up = delivery.pending == 0;
                     buffer.push(delivery, Instant::now());
                     if stop_at.is_some() {
                         stop_at = Some(Instant::now() + QUIET);
@@ -234,6 +257,12 @@ pub async fn run<H: Handler>(
                 }
             },
             () = at(deadline), if deadline.is_some() => {}
+            // Behind the messages: whatever has come by now goes together.
+            () = std::future::ready(()), if caught_up && running.is_empty() && !buffer.is_empty() => {
+                if let Some(batch) = buffer.take(Instant::now(), true) {
+                    running.spawn(Arc::clone(&work).run(batch));
+                }
+            }
             _ = progress.tick() => work.in_progress(buffer.held()).await,
         }
     }

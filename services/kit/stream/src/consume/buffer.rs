@@ -42,6 +42,11 @@ impl Buffer {
         self.waiting.len() + self.suspects.len()
     }
 
+    /// Bytes that wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.suspects.is_empty()
     }

@@ -24,7 +24,7 @@ pub(super) async fn open(mesh: &Mesh, consumer: &Consumer) -> Result<Pull, Consu
                 &consumer.stream,
                 &consumer.durable,
                 &epoch,
-                request_bytes(consumer),
+                request_bytes(mesh, consumer),
             )
             .await
             {
@@ -48,8 +48,8 @@ pub(super) async fn open(mesh: &Mesh, consumer: &Consumer) -> Result<Pull, Consu
 
 /// The server ends a request before a message that would exceed it, so it must be larger than any
 /// message.
-fn request_bytes(consumer: &Consumer) -> usize {
-    (consumer.batch.bytes * 2).max(8 << 20)
+fn request_bytes(mesh: &Mesh, consumer: &Consumer) -> usize {
+    consumer.batch.bytes.max(2 * mesh.client().max_payload())
 }
 
 enum Fault {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use tgmesh_proto::codec;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,9 @@ const ACK: Bytes = Bytes::from_static(b"+ACK");
 const IN_PROGRESS: Bytes = Bytes::from_static(b"+WPI");
 const NAK: Bytes = Bytes::from_static(b"-NAK");
 const TERM: Bytes = Bytes::from_static(b"+TERM");
+
+/// Dead letters that are published at once: each takes a round trip.
+const BURIALS_AT_ONCE: usize = 64;
 
 pub(super) struct Work<H> {
     mesh: Mesh,
@@ -55,13 +59,11 @@ impl<H: Handler> Work<H> {
             messages: batch.len() as u64,
         };
         let (dead, mut open): (Vec<_>, Vec<_>) = batch.into_iter().partition(|message| message.delivered >= DEAD_AT);
-        let mut unfinished = Vec::new();
-        for message in dead {
+        let dead = dead.into_iter().map(|message| {
             let reason = format!("delivered {} times without an outcome", message.delivered);
-            if !self.bury(&message, &reason).await {
-                unfinished.push(message);
-            }
-        }
+            (message, reason)
+        });
+        let mut unfinished = self.while_in_progress(&open, self.bury_all(dead.collect())).await;
         while !open.is_empty() {
             let mut outcomes = self.while_in_progress(&open, self.handler.handle(&open)).await;
             if outcomes.len() != open.len() {
@@ -74,7 +76,6 @@ impl<H: Handler> Work<H> {
             }
             let mut again = Vec::new();
             let mut letters = Vec::new();
-            let mut reasons = Vec::new();
             let mut wait = Duration::ZERO;
             for (message, outcome) in open.into_iter().zip(outcomes) {
                 match outcome {
@@ -89,17 +90,13 @@ impl<H: Handler> Work<H> {
                     Outcome::Reject { mut reason } => {
                         // It may quote bytes from outside.
                         codec::truncate(&mut reason, MAX_REASON_CHARS);
-                        letters.push(message);
-                        reasons.push(reason);
+                        letters.push((message, reason));
                     }
                 }
             }
-            for (n, reason) in reasons.iter().enumerate() {
-                let burial = self.bury(&letters[n], reason);
-                let burial = self.while_in_progress(&letters[n + 1..], burial);
-                if !self.while_in_progress(&again, burial).await {
-                    unfinished.push(letters[n].clone());
-                }
+            if !letters.is_empty() {
+                let left = self.while_in_progress(&again, self.bury_all(letters)).await;
+                unfinished.extend(left);
             }
             open = again;
             if !open.is_empty() && !self.pause(&open, wait).await {
@@ -143,6 +140,38 @@ impl<H: Handler> Work<H> {
         }
     }
 
+    /// Buries messages, several at once: a publisher that went wrong can fill whole batches with
+    /// what nobody can read, and the good ones behind them wait. Returns those that the process
+    /// had no time left for.
+    async fn bury_all(&self, letters: Vec<(Delivery, String)>) -> Vec<Delivery> {
+        let Some((first, reason)) = letters.first() else {
+            return Vec::new();
+        };
+        tracing::warn!(
+            consumer = self.durable,
+            stream = self.stream,
+            messages = letters.len(),
+            first_seq = first.seq,
+            first_subject = ?first.subject,
+            first_attempts = first.delivered,
+            first_reason = ?reason,
+            "messages go to the dead letters"
+        );
+        let mut left = Vec::new();
+        let mut waiting = letters.into_iter();
+        loop {
+            let burials: Vec<_> = waiting.by_ref().take(BURIALS_AT_ONCE).collect();
+            if burials.is_empty() {
+                return left;
+            }
+            let round = join_all(burials.iter().map(|(message, reason)| self.bury(message, reason)));
+            let held: Vec<_> = waiting.as_slice().iter().map(|(message, _)| message).collect();
+            let buried = self.while_held(|| held.iter().copied(), round).await;
+            let unburied = burials.into_iter().zip(buried).filter(|(_, buried)| !buried);
+            left.extend(unburied.map(|((message, _), _)| message));
+        }
+    }
+
     /// Copies a message to the dead letters, however long that takes, and gives it up; false when
     /// the process is to stop before that is done.
     async fn bury(&self, message: &Delivery, reason: &str) -> bool {
@@ -160,11 +189,9 @@ impl<H: Handler> Work<H> {
                 }
             }
         }
-        tracing::warn!(
+        tracing::debug!(
             consumer = self.durable,
             seq = message.seq,
-            subject = ?message.subject,
-            attempts = message.delivered,
             reason,
             "a message went to the dead letters"
         );
@@ -175,6 +202,14 @@ impl<H: Handler> Work<H> {
 
     /// Runs a future and sends in-progress acks for what is held meanwhile.
     async fn while_in_progress<T>(&self, held: &[Delivery], future: impl Future<Output = T>) -> T {
+        self.while_held(|| held.iter(), future).await
+    }
+
+    async fn while_held<'a, T, I: Iterator<Item = &'a Delivery>>(
+        &self,
+        held: impl Fn() -> I,
+        future: impl Future<Output = T>,
+    ) -> T {
         let mut ticks = tokio::time::interval_at(Instant::now() + PROGRESS_EVERY, PROGRESS_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tokio::pin!(future);
@@ -182,7 +217,7 @@ impl<H: Handler> Work<H> {
             tokio::select! {
                 biased;
                 result = &mut future => return result,
-                _ = ticks.tick() => self.in_progress(held.iter()).await,
+                _ = ticks.tick() => self.in_progress(held()).await,
             }
         }
     }

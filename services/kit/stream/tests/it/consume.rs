@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -88,10 +89,14 @@ impl Running {
 }
 
 fn run(mesh: &Mesh, handler: &Arc<Recorder>) -> Running {
+    run_with(mesh, handler, consumer())
+}
+
+fn run_with(mesh: &Mesh, handler: &Arc<Recorder>, consumer: Consumer) -> Running {
     let (soft, counts) = (CancellationToken::new(), Arc::new(Counts::default()));
     let task = tokio::spawn({
         let (mesh, handler, counts, soft) = (mesh.clone(), Arc::clone(handler), Arc::clone(&counts), soft.clone());
-        async move { consume::run(&mesh, consumer(), handler, counts, soft).await }
+        async move { consume::run(&mesh, consumer, handler, counts, soft).await }
     });
     Running { soft, counts, task }
 }
@@ -150,6 +155,89 @@ async fn every_message_is_handled_once_and_acked() {
         (config.ack_policy, config.max_deliver, config.max_ack_pending),
         (AckPolicy::Explicit, -1, 1000)
     );
+}
+
+/// With an age of a minute: whoever waited for it would not end in time.
+#[tokio::test]
+async fn without_load_a_message_waits_for_no_other_and_under_load_batches_grow() {
+    let (_server, mesh) = start().await;
+    let handler = Recorder::slow(Duration::from_millis(300), |_, _| Outcome::Done);
+    let patient = BatchLimits {
+        age: Duration::from_mins(1),
+        ..consumer().batch
+    };
+    let running = run_with(
+        &mesh,
+        &handler,
+        Consumer {
+            batch: patient,
+            ..consumer()
+        },
+    );
+    fill(&mesh, 0..1).await;
+    eventually(LONG, "the first is handled alone", async || handler.done() == 1).await;
+    // While the second batch is handled these come, and go together when it ends.
+    fill(&mesh, 1..2).await;
+    eventually(LONG, "the second batch is in flight", async || {
+        running.counts.held() == 1
+    })
+    .await;
+    fill(&mesh, 2..50).await;
+    eventually(LONG, "all handled", async || handler.done() == 50).await;
+    let batches = handler.batches.lock().unwrap().clone();
+    assert_eq!(batches[0], [0]);
+    assert!(batches.iter().any(|batch| batch.len() > 10), "{batches:?}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn huge_messages_are_held_by_their_bytes_not_their_number() {
+    let (_server, mesh) = start().await;
+    // A number with a lot of zeros before it.
+    let publisher = tgmesh_stream::publish::Publisher::new(&mesh, tgmesh_stream::publish::Limits::default());
+    for n in 0..60 {
+        let huge = tgmesh_stream::publish::Outgoing {
+            payload: format!("{}{n}", "0".repeat(900_000)).into(),
+            ..crate::outgoing(n)
+        };
+        drop(publisher.publish(huge).await);
+    }
+    assert_eq!(publisher.drain(LONG).await, 0);
+    let handler = Recorder::slow(Duration::from_millis(20), |_, _| Outcome::Done);
+    let running = run(&mesh, &handler);
+    let most = AtomicU64::new(0);
+    eventually(LONG, "all handled", async || {
+        most.fetch_max(running.counts.held(), Ordering::Relaxed);
+        handler.done() == 60
+    })
+    .await;
+    let most = most.into_inner();
+    assert!(most < 20, "{most} MB were held at once");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_full_of_poison_does_not_hold_up_what_is_good() {
+    let (server, mesh) = start().await;
+    fill(&mesh, 0..2000).await;
+    let handler = Recorder::new(|n, _| {
+        if n % 100 == 7 {
+            Outcome::Done
+        } else {
+            Outcome::Reject {
+                reason: format!("{n} is bad"),
+            }
+        }
+    });
+    let running = run(&mesh, &handler);
+    eventually(LONG, "each has its end", async || {
+        running.counts.dead_lettered() == 1980 && handler.done() == 20
+    })
+    .await;
+    running.stop().await;
+    assert_eq!(unacked(&server).await, (0, 0));
+    let letters = witness(&server).await.get_stream("DEADLETTERS").await.unwrap();
+    assert_eq!(letters.cached_info().state.messages, 1980);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod consume;
 mod kv_and_stats;
 mod publish;
+mod standing;
 mod tail;
 mod topology;
 
