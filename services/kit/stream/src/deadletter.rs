@@ -1,5 +1,7 @@
 //! Dead letters: what a consumer could not handle, kept with its bytes, headers and the reason.
 
+mod shelf;
+
 use std::time::Duration;
 
 use async_nats::HeaderMap;
@@ -9,7 +11,9 @@ use tgmesh_proto::{headers, subject};
 
 use crate::delivery::Delivery;
 use crate::mesh::Mesh;
+use crate::publish::Stored;
 use crate::state::{StreamError, describe};
+pub use shelf::{Letter, RetryError, Shelf, find, open, remove, retry};
 
 /// Why the message is here.
 pub const REASON: &str = "Tgmesh-Deadletter-Reason";
@@ -54,22 +58,29 @@ pub async fn copy(
         head.insert(CUT, payload.len().to_string().as_str());
         payload = payload.slice(..room);
     }
-    store(mesh, consumer, head, payload).await
+    publish(mesh, &subject::deadletter(consumer), head, payload).await?;
+    Ok(())
 }
 
-async fn store(mesh: &Mesh, consumer: &str, head: HeaderMap, payload: Bytes) -> Result<(), StreamError> {
+/// Publishes and waits until a stream has it.
+async fn publish(mesh: &Mesh, subject: &str, head: HeaderMap, payload: Bytes) -> Result<Stored, StreamError> {
     let ack = mesh
         .jetstream()
-        .publish_with_headers(subject::deadletter(consumer), head, payload)
+        .publish_with_headers(subject.to_owned(), head, payload)
         .await
         .map_err(|error| StreamError::Unavailable(describe(&error)))?;
     match tokio::time::timeout(Duration::from_secs(5), ack.into_future()).await {
-        Ok(Ok(_)) => Ok(()),
+        Ok(Ok(ack)) => Ok(Stored {
+            seq: ack.sequence,
+            duplicate: ack.duplicate,
+        }),
         Ok(Err(error)) if error.kind() == PublishErrorKind::StreamNotFound => {
-            Err(StreamError::NotFound(subject::DEADLETTERS.to_owned()))
+            Err(StreamError::Unavailable(format!("no stream takes {subject}")))
         }
         Ok(Err(error)) => Err(StreamError::Unavailable(describe(&error))),
-        Err(_) => Err(StreamError::Unavailable("no ack for a dead letter".to_owned())),
+        Err(_) => Err(StreamError::Unavailable(
+            "the stream did not confirm it in time".to_owned(),
+        )),
     }
 }
 
@@ -109,7 +120,7 @@ fn head(stream: &str, consumer: &str, delivery: &Delivery, reason: &str) -> Head
     head
 }
 
-/// One line without control characters, at most [`MAX_REASON`] characters.
+/// One line without control characters, at most [`MAX_REASON_CHARS`] characters.
 fn printable(text: &str) -> String {
     text.chars()
         .take(MAX_REASON_CHARS)

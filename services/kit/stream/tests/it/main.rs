@@ -1,6 +1,7 @@
 //! Tests against a real nats-server.
 
 mod consume;
+mod deadletters;
 mod kv_and_stats;
 mod publish;
 mod standing;
