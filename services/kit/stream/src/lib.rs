@@ -9,6 +9,7 @@
 //! - [`consume`]: the durable pull loop; a handler answers with outcomes, the loop acks.
 //! - [`tail`] and [`window`]: following a stream and reading a range of it, with no state on the
 //!   server that outlives the reader.
+//! - [`replay`]: copying such a range into a stream of its own.
 //! - [`kv`], [`revocations`], [`stats`], [`deadletter`]: buckets, who has no rights any more, core-NATS
 //!   reports, messages nobody could handle.
 //!
@@ -24,6 +25,7 @@ mod mesh;
 mod ordered;
 pub mod publish;
 mod pull;
+pub mod replay;
 pub mod revocations;
 mod settings;
 mod state;

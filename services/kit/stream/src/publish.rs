@@ -16,6 +16,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use async_nats::jetstream::context::PublishErrorKind;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use bytes::Bytes;
 use tgmesh_proto::id::EventId;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -249,4 +251,49 @@ pub async fn publish_one(mesh: &Mesh, message: &Outgoing) -> Result<Stored, Stre
         seq: ack.sequence,
         duplicate: ack.duplicate,
     })
+}
+
+/// Publishes one event only if the last one on its subject has this sequence (0 = there is none):
+/// of several processes that want to tell the same, one does. Nothing when another one was first.
+///
+/// # Errors
+/// When no stream confirms it within five seconds.
+pub async fn publish_after(mesh: &Mesh, message: &Outgoing, last_seq: u64) -> Result<Option<Stored>, StreamError> {
+    let unavailable = |error: &dyn std::error::Error| StreamError::Unavailable(crate::state::describe(error));
+    let mut head = pipe::head(message);
+    head.insert(
+        async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
+        last_seq.to_string().as_str(),
+    );
+    let ack = mesh
+        .jetstream()
+        .publish_with_headers(message.subject.clone(), head, message.payload.clone())
+        .await
+        .map_err(|error| unavailable(&error))?;
+    match ack.await {
+        Ok(ack) => Ok(Some(Stored {
+            seq: ack.sequence,
+            duplicate: ack.duplicate,
+        })),
+        Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(None),
+        Err(error) => Err(unavailable(&error)),
+    }
+}
+
+/// The last message on a subject of a stream: its sequence and bytes.
+///
+/// # Errors
+/// When the stream does not exist or `JetStream` does not answer.
+pub async fn last_on(mesh: &Mesh, stream: &str, subject: &str) -> Result<Option<(u64, Bytes)>, StreamError> {
+    let unavailable = |error: &dyn std::error::Error| StreamError::Unavailable(crate::state::describe(error));
+    let handle = mesh
+        .jetstream()
+        .get_stream_no_info(stream)
+        .await
+        .map_err(|error| unavailable(&error))?;
+    match handle.get_last_raw_message_by_subject(subject).await {
+        Ok(message) => Ok(Some((message.sequence, message.payload))),
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(unavailable(&error)),
+    }
 }

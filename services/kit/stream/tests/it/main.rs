@@ -4,6 +4,7 @@ mod consume;
 mod deadletters;
 mod kv_and_stats;
 mod publish;
+mod replay;
 mod standing;
 mod tail;
 mod topology;
