@@ -1,43 +1,38 @@
 //! What becomes of a batch of messages.
 
+use std::marker::PhantomData;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
-use tgmesh_lifecycle::health::Part;
 use tgmesh_lifecycle::{clock, trace};
-use tgmesh_proto::{codec, headers};
-use tgmesh_store::detections::{Place, Row};
+use tgmesh_proto::headers;
 use tgmesh_store::{Store, StoreError};
 use tgmesh_stream::Delivery;
 use tgmesh_stream::consume::{Handler, Outcome};
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
+use crate::database::Writes;
 use crate::meters::Meters;
+use crate::table::Table;
 
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
-
-/// Turns messages into rows.
-pub(crate) struct Archive {
+/// Turns messages into rows of a table.
+pub(crate) struct Archive<T> {
     store: Store,
     meters: Meters,
-    postgres: Part,
-    /// Batches in a row that the database did not take.
-    failures: AtomicU32,
+    writes: Writes,
+    table: PhantomData<T>,
 }
 
-impl Handler for Archive {
+impl<T: Table> Handler for Archive<T> {
     async fn handle(&self, batch: &[Delivery]) -> Vec<Outcome> {
         let began = Instant::now();
-        let (spans, insert) = spans(batch);
+        let (spans, insert) = spans::<T>(batch);
         let mut outcomes = vec![Outcome::Done; batch.len()];
         let mut messages = Vec::with_capacity(batch.len());
         let mut rows = Vec::with_capacity(batch.len());
         let now_us = clock::now_us().unsigned_abs();
         for (message, delivery) in batch.iter().enumerate() {
-            match row(delivery, now_us) {
+            match T::row(delivery, now_us) {
                 Ok(row) => {
                     messages.push(message);
                     rows.push(row);
@@ -52,33 +47,32 @@ impl Handler for Archive {
     }
 }
 
-impl Archive {
-    pub(crate) fn new(store: Store, meters: Meters, postgres: Part) -> Self {
+impl<T: Table> Archive<T> {
+    pub(crate) fn new(store: Store, meters: Meters, writes: Writes) -> Self {
         Self {
             store,
             meters,
-            postgres,
-            failures: AtomicU32::new(0),
+            writes,
+            table: PhantomData,
         }
     }
 
     /// Writes rows; where the database refuses one for its content, halves the batch until that
     /// row stands alone.
-    async fn insert(&self, messages: &[usize], rows: &[Row], outcomes: &mut [Outcome]) {
+    async fn insert(&self, messages: &[usize], rows: &[T::Row], outcomes: &mut [Outcome]) {
         let mut open: Vec<Range<usize>> = Vec::new();
         open.push(0..rows.len());
         while let Some(range) = open.pop() {
             if range.is_empty() {
                 continue;
             }
-            match self.store.detections().insert_batch(&rows[range.clone()]).await {
+            match T::insert(&self.store, &rows[range.clone()]).await {
                 Ok(inserted) => {
                     self.meters.rows.add(inserted.rows);
                     self.meters.duplicates.add(inserted.duplicates);
+                    self.meters.too_old.add(inserted.expired);
                     self.meters.batches.inc();
-                    if self.failures.swap(0, Ordering::Relaxed) > 0 {
-                        self.postgres.up();
-                    }
+                    self.writes.worked();
                 }
                 Err(error) if error.is_row_fault() && range.len() == 1 => {
                     outcomes[messages[range.start]] = Outcome::Reject {
@@ -91,30 +85,20 @@ impl Archive {
                     open.push(range.start..middle);
                 }
                 Err(error) => {
-                    let wait = self.failed(&error);
+                    let outcome = self.hold(&error);
                     // The rest would fare no better.
                     open.push(range);
                     for message in open.drain(..).flat_map(|range| messages[range].iter()) {
-                        outcomes[*message] = Outcome::RetryAfter(wait);
+                        outcomes[*message] = outcome.clone();
                     }
                 }
             }
         }
     }
 
-    /// How long to wait after a failure that is not the rows'.
-    fn failed(&self, error: &StoreError) -> Duration {
-        let failures = self.failures.fetch_add(1, Ordering::Relaxed);
+    fn hold(&self, error: &StoreError) -> Outcome {
         self.meters.batch_errors.inc();
-        self.postgres.down(error.to_string());
-        if failures == 0 {
-            if error.is_transient() {
-                tracing::warn!(%error, "the database takes no rows, holding them");
-            } else {
-                tracing::error!(%error, "the database takes no rows until an operator mends it, holding them");
-            }
-        }
-        (FIRST_WAIT * 2_u32.pow(failures.min(6))).min(LONGEST_WAIT)
+        Outcome::RetryAfter(self.writes.failed(error))
     }
 
     fn measure(&self, batch: &[Delivery], outcomes: &[Outcome], began: Instant) {
@@ -136,20 +120,9 @@ impl Archive {
     }
 }
 
-/// The row of a message, or why it can never be one.
-fn row(delivery: &Delivery, now_us: u64) -> Result<Row, String> {
-    let event = codec::decode(&delivery.payload).map_err(|error| error.to_string())?;
-    let place = Place {
-        epoch: delivery.epoch.clone(),
-        seq: delivery.seq,
-        stored_us: delivery.published_us,
-    };
-    Row::new(event, place, now_us).map_err(|error| error.to_string())
-}
-
 /// Spans for the messages that are sampled: one `process` each, in the message's own trace, and
 /// one `insert` for the batch, linked to all of them. None costs anything for the others.
-fn spans(batch: &[Delivery]) -> (Vec<Span>, Span) {
+fn spans<T: Table>(batch: &[Delivery]) -> (Vec<Span>, Span) {
     let mut processes = Vec::new();
     let mut contexts = Vec::new();
     for delivery in batch {
@@ -162,7 +135,7 @@ fn spans(batch: &[Delivery]) -> (Vec<Span>, Span) {
         let (span, context) = trace::child(&parent, || {
             tracing::info_span!(
                 "process",
-                otel.name = "process tgmesh.v1.detections.{chat}.{family}",
+                otel.name = format!("process {}", T::SUBJECT),
                 otel.kind = "consumer",
                 messaging.system = "nats",
                 messaging.operation.name = "process",
@@ -180,10 +153,10 @@ fn spans(batch: &[Delivery]) -> (Vec<Span>, Span) {
     let (insert, _) = trace::child(first, || {
         tracing::info_span!(
             "insert",
-            otel.name = "INSERT detections",
+            otel.name = format!("INSERT {}", T::NAME),
             otel.kind = "client",
             db.system.name = "postgresql",
-            db.collection.name = "detections",
+            db.collection.name = T::NAME,
             db.operation.batch.size = batch.len(),
         )
     });

@@ -14,6 +14,8 @@ pub(crate) struct Meters {
     pub(crate) rows: Counter,
     /// Rows that were there already.
     pub(crate) duplicates: Counter,
+    /// Rows that were not written, because their messages are older than what is kept.
+    pub(crate) too_old: Counter,
     /// Batches that were committed.
     pub(crate) batches: Counter,
     /// Batches that the database did not take, each time.
@@ -24,6 +26,8 @@ pub(crate) struct Meters {
     pub(crate) stream_to_commit: Histogram,
     /// Commits that lie before the stream's timestamp: the hosts' clocks differ.
     pub(crate) clock_skew: Counter,
+    /// 1 while the database takes no rows.
+    pub(crate) held_up: Gauge,
     taken_over: Arc<TakenOver>,
 }
 
@@ -38,44 +42,59 @@ struct TakenOver {
     dead_lettered: Counter,
     returned: Counter,
     lost_pulls: Counter,
-    slow: Counter,
+    /// Counted once for the whole process.
+    slow: Option<Counter>,
     lag: Gauge,
     held: Gauge,
+    rows_per_batch: Gauge,
+    /// Rows and batches when the average was last taken.
+    averaged: Mutex<(u64, u64)>,
     /// Two takers at once would add the same difference twice.
     turn: Mutex<()>,
 }
 
 impl Meters {
-    pub(crate) fn new(metrics: &Metrics, counts: Arc<consume::Counts>, mesh: Mesh) -> Self {
+    /// Figures whose names begin with `prefix`.
+    pub(crate) fn new(metrics: &Metrics, prefix: &str, counts: Arc<consume::Counts>, mesh: Mesh) -> Self {
+        let counter = |name: &str, help| metrics.counter(&format!("{prefix}{name}"), help);
+        let gauge = |name: &str, help| metrics.gauge(&format!("{prefix}{name}"), help);
+        let histogram = |name: &str, help| metrics.histogram(&format!("{prefix}{name}"), help);
         let taken_over = TakenOver {
             counts,
             mesh,
-            received: metrics.counter("messages_total", "Messages that came, each time they came"),
-            redelivered: metrics.counter("redeliveries_total", "Messages that came again"),
-            acked: metrics.counter("acks_total", "Messages that were acked"),
-            retried: metrics.counter("retries_total", "Messages that were held and tried again"),
-            dead_lettered: metrics.counter("deadletters_total", "Messages that went to the dead letters"),
-            returned: metrics.counter("returned_total", "Messages that were handed back at a stop"),
-            lost_pulls: metrics.counter("lost_pulls_total", "Pull requests that were lost and made again"),
-            slow: metrics.counter(
-                "slow_consumer_total",
-                "Messages that the NATS client dropped, to come again",
+            received: counter("messages_total", "Messages that came, each time they came"),
+            redelivered: counter("redeliveries_total", "Messages that came again"),
+            acked: counter("acks_total", "Messages that were acked"),
+            retried: counter("retries_total", "Messages that were held and tried again"),
+            dead_lettered: counter("deadletters_total", "Messages that went to the dead letters"),
+            returned: counter("returned_total", "Messages that were handed back at a stop"),
+            lost_pulls: counter("lost_pulls_total", "Pull requests that were lost and made again"),
+            slow: prefix.is_empty().then(|| {
+                let help = "Messages that the NATS client dropped, to come again";
+                counter("slow_consumer_total", help)
+            }),
+            lag: gauge("lag_messages", "Messages in the stream that were not delivered yet"),
+            held: gauge("held_messages", "Messages that are held without an ack"),
+            rows_per_batch: gauge(
+                "rows_per_batch",
+                "Rows in a batch, the average of about the last second",
             ),
-            lag: metrics.gauge("lag_messages", "Messages in the stream that were not delivered yet"),
-            held: metrics.gauge("held_messages", "Messages that are held without an ack"),
+            averaged: Mutex::default(),
             turn: Mutex::new(()),
         };
         Self {
-            rows: metrics.counter("rows_total", "Rows that were written"),
-            duplicates: metrics.counter("duplicates_total", "Rows that were there already"),
-            batches: metrics.counter("batches_total", "Batches that were committed"),
-            batch_errors: metrics.counter("batch_errors_total", "Batches that the database did not take"),
-            batch: metrics.histogram("batch_seconds", "From a batch's decoding to its commit"),
-            stream_to_commit: metrics.histogram(
+            rows: counter("rows_total", "Rows that were written"),
+            duplicates: counter("duplicates_total", "Rows that were there already"),
+            too_old: counter("too_old_total", "Rows older than the retention, which were not written"),
+            batches: counter("batches_total", "Batches that were committed"),
+            batch_errors: counter("batch_errors_total", "Batches that the database did not take"),
+            batch: histogram("batch_seconds", "From a batch's decoding to its commit"),
+            stream_to_commit: histogram(
                 "stream_to_commit_seconds",
                 "From the stream's timestamp to the row's commit",
             ),
-            clock_skew: metrics.counter("clock_skew_total", "Commits that lie before the stream's timestamp"),
+            clock_skew: counter("clock_skew_total", "Commits that lie before the stream's timestamp"),
+            held_up: gauge("held_up", "1 while the database takes no rows"),
             taken_over: Arc::new(taken_over),
         }
     }
@@ -92,9 +111,25 @@ impl Meters {
         raise(&over.dead_lettered, over.counts.dead_lettered());
         raise(&over.returned, over.counts.returned());
         raise(&over.lost_pulls, over.counts.lost_pulls());
-        raise(&over.slow, over.mesh.slow_consumer_events());
+        if let Some(slow) = &over.slow {
+            raise(slow, over.mesh.slow_consumer_events());
+        }
         over.lag.set(over.counts.pending() as f64);
         over.held.set(over.counts.held() as f64);
+    }
+
+    /// Notes how large batches were since the last time.
+    fn average(&self) {
+        let rows = self.rows.get() + self.duplicates.get() + self.too_old.get();
+        let batches = self.batches.get();
+        let over = &*self.taken_over;
+        let mut averaged = over.averaged.lock().unwrap_or_else(PoisonError::into_inner);
+        let (before_rows, before_batches) = *averaged;
+        if batches > before_batches {
+            over.rows_per_batch
+                .set((rows - before_rows) as f64 / (batches - before_batches) as f64);
+        }
+        *averaged = (rows, batches);
     }
 
     /// Takes over once a second, for whoever reads `/metrics`.
@@ -102,6 +137,7 @@ impl Meters {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         while soft.run_until_cancelled(ticks.tick()).await.is_some() {
             self.take_over();
+            self.average();
         }
     }
 }

@@ -1,92 +1,10 @@
 use std::time::Duration;
 
-use bytes::Bytes;
-use tgmesh_proto::{codec, subject};
-use tgmesh_stream::publish::{Limits, Outgoing, Publisher};
-use tgmesh_stream::{Delivery, deadletter, stats, window};
+use tgmesh_stream::stats;
 use tgmesh_testkit::process::{Process, Spec};
 use tgmesh_testkit::{binary, eventually};
 
-use crate::{LONG, Place, event, outgoing};
-
-#[tokio::test(flavor = "multi_thread")]
-async fn poison_goes_to_the_dead_letters_and_the_rest_is_stored() {
-    let place = Place::new().await;
-    let publisher = Publisher::new(&place.mesh, Limits::default());
-    let with_payload = |n, payload: Vec<u8>| Outgoing {
-        payload: Bytes::from(payload),
-        ..outgoing(&event(n))
-    };
-    let changed = |n, change: fn(&mut tgmesh_proto::detection::Detection)| {
-        let mut event = event(n);
-        change(&mut event);
-        with_payload(n, codec::encode(&event).unwrap())
-    };
-    let poison = [
-        (with_payload(1000, b"\xff\x00garbage".to_vec()), "no detection event"),
-        (with_payload(1001, Vec::new()), "no detection event"),
-        (
-            with_payload(1002, vec![0xdd, 0xff, 0xff, 0xff, 0xff]),
-            "no detection event",
-        ),
-        (with_payload(1003, vec![b'x'; 100_000]), "exceeds"),
-        (
-            changed(1004, |e| e.schema_version = "2.0.0".to_owned()),
-            "schema version",
-        ),
-        (changed(1005, |e| e.message.date_ms = 1), "message date"),
-        (changed(1006, |e| e.message.date_ms = i64::MAX), "message date"),
-        (changed(1007, |e| e.message.text = "a\0b".to_owned()), "NUL"),
-        (changed(1008, |e| e.chat.title = "\0".to_owned()), "NUL"),
-        (changed(1009, |e| e.times.received_us = i64::MIN), "range"),
-    ];
-    // Among good ones, so that they share batches.
-    for n in 0..500 {
-        drop(publisher.publish(outgoing(&event(n))).await);
-        if let Some((poison, _)) = poison.get(n as usize / 50)
-            && n % 50 == 25
-        {
-            drop(publisher.publish(poison.clone()).await);
-        }
-    }
-    assert_eq!(publisher.drain(LONG).await, 0);
-    let archiver = place.archiver();
-    place.eventually_rows(500).await;
-    let dead = || async {
-        tgmesh_stream::stream_state(&place.mesh, subject::DEADLETTERS)
-            .await
-            .unwrap()
-            .messages
-    };
-    eventually(LONG, "all poison is set aside", async || {
-        dead().await == poison.len() as u64
-    })
-    .await;
-    let mut letters: Vec<Delivery> = Vec::new();
-    let mut window = window::read(&place.mesh, subject::DEADLETTERS, 1, None, &[])
-        .await
-        .unwrap();
-    while let Some(letter) = window.next().await.unwrap() {
-        letters.push(letter);
-    }
-    for (poison, reason) in &poison {
-        let id = poison.id.to_string();
-        let letter = letters
-            .iter()
-            .find(|letter| letter.header(deadletter::ORIGINAL_ID) == Some(&id));
-        let letter = letter.unwrap_or_else(|| panic!("{reason}: no letter"));
-        let told = letter.header(deadletter::REASON).unwrap();
-        assert!(told.contains(reason), "{told:?} does not tell {reason:?}");
-        assert_eq!(letter.payload, poison.payload);
-        assert_eq!(letter.subject, "tgmesh.v1.deadletters.archiver");
-    }
-    eventually(LONG, "it is counted", async || {
-        archiver.metric("tgmesh_archiver_deadletters_total").await == poison.len() as u64
-    })
-    .await;
-    assert!(archiver.is_ready().await);
-    assert!(archiver.stop().await.success());
-}
+use crate::{LONG, Place};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_row_that_postgres_refuses_costs_no_other() {
@@ -139,7 +57,7 @@ async fn a_stream_made_anew_brings_rows_of_another_epoch() {
     let mut config = tgmesh_stream::NatsConfig::new(&place.nats.url()).unwrap();
     config.max_bytes = 512 << 20;
     // What an operator does with the nats tool.
-    delete_stream(&place.nats.url()).await;
+    api(&place.nats.url(), "STREAM.DELETE.DETECTIONS").await;
     tgmesh_stream::topology::apply(&place.mesh, &tgmesh_stream::topology::desired(&config))
         .await
         .unwrap();
@@ -154,15 +72,15 @@ async fn a_stream_made_anew_brings_rows_of_another_epoch() {
     assert!(archiver.stop().await.success());
 }
 
-/// One request in the NATS protocol, by hand: this crate does not name the client.
-async fn delete_stream(url: &str) {
+/// One request to the `JetStream` API in the NATS protocol, by hand: this crate does not name the
+/// client.
+pub(crate) async fn api(url: &str, subject: &str) {
     use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
     let stream = tokio::net::TcpStream::connect(url.strip_prefix("nats://").unwrap())
         .await
         .unwrap();
     let mut stream = BufReader::new(stream);
-    let request =
-        "CONNECT {\"verbose\":false}\r\nSUB answer 1\r\nPUB $JS.API.STREAM.DELETE.DETECTIONS answer 0\r\n\r\n";
+    let request = format!("CONNECT {{\"verbose\":false}}\r\nSUB answer 1\r\nPUB $JS.API.{subject} answer 0\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut line = String::new();
     while !line.contains("\"success\":true") {

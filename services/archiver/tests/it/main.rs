@@ -3,6 +3,7 @@
 mod faults;
 mod measure;
 mod outages;
+mod sides;
 mod upkeep;
 
 use std::process::ExitStatus;
@@ -29,11 +30,16 @@ struct Place {
 
 impl Place {
     async fn new() -> Self {
+        Self::with_stream_of(512 << 20).await
+    }
+
+    /// With another limit for DETECTIONS; the other streams may hold an eighth of it.
+    async fn with_stream_of(max_bytes: u64) -> Self {
         let (nats, postgres) = tokio::join!(nats::Server::start(), postgres::Server::start());
         let (nats, postgres) = (nats.expect("nats-server"), postgres.expect("Postgres"));
         let database = postgres.ensure_database("tgmesh").await.expect("database");
         let config = NatsConfig {
-            max_bytes: 512 << 20,
+            max_bytes,
             ..NatsConfig::new(&nats.url()).unwrap()
         };
         let mesh = Mesh::connect(&config, "test").await.unwrap();
@@ -47,12 +53,16 @@ impl Place {
     }
 
     fn archiver(&self) -> Archiver {
+        self.archiver_named("under-test")
+    }
+
+    fn archiver_named(&self, instance: &str) -> Archiver {
         let admin = format!("127.0.0.1:{}", free_port());
         let spec = Spec::new(binary("tgmesh-archiver"))
             .env("NATS_URL", self.nats.url())
             .env("DATABASE_URL", &self.database)
             .env("ADMIN_LISTEN", &admin)
-            .env("INSTANCE", "under-test")
+            .env("INSTANCE", instance)
             .env("RUST_LOG", "info");
         Archiver {
             process: Process::spawn(spec).expect("tgmesh-archiver"),
@@ -68,6 +78,16 @@ impl Place {
             .await
             .ok()?;
         count.trim().parse().ok()
+    }
+
+    /// What a query gives; empty while the database is away.
+    async fn ask(&self, sql: &str) -> String {
+        self.postgres.query("tgmesh", sql).await.unwrap_or_default()
+    }
+
+    async fn letters(&self) -> u64 {
+        let state = tgmesh_stream::stream_state(&self.mesh, subject::DEADLETTERS).await;
+        state.unwrap().messages
     }
 
     async fn eventually_rows(&self, rows: u64) {
@@ -103,12 +123,15 @@ impl Archiver {
     }
 
     async fn metric(&self, name: &str) -> u64 {
+        self.gauge(name).await.unwrap_or(0.0) as u64
+    }
+
+    async fn gauge(&self, name: &str) -> Option<f64> {
         let page = self.get("/metrics").await.unwrap_or_default();
         let line = page
             .lines()
             .find(|line| line.starts_with(name) && line[name.len()..].starts_with(' '));
         line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-            .map_or(0, |value| value as u64)
     }
 
     /// SIGTERM, and how it ended.
@@ -119,6 +142,19 @@ impl Archiver {
             Err(error) => panic!("no end within 10 s: {error}\n{}", self.process.log_tail()),
         }
     }
+}
+
+/// Short forms by default; the long ones with `TGMESH_SOAK=1`.
+fn soak() -> bool {
+    std::env::var_os("TGMESH_SOAK").is_some_and(|soak| soak == "1")
+}
+
+/// The seed of what a test draws, printed so that it can be given again as `TGMESH_SEED`.
+fn seed(test: &str) -> u64 {
+    let given = std::env::var("TGMESH_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = given.unwrap_or_else(|| if soak() { rand::random() } else { 7 });
+    println!("{test}: TGMESH_SEED={seed}");
+    seed
 }
 
 fn event(n: u64) -> Detection {
