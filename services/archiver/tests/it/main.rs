@@ -3,6 +3,7 @@
 mod faults;
 mod measure;
 mod outages;
+mod poison;
 mod sides;
 mod upkeep;
 
