@@ -1,5 +1,6 @@
 //! Tests of the real binary against a real nats-server and a real Postgres.
 
+mod disk;
 mod faults;
 mod kills;
 mod measure;
