@@ -1,6 +1,7 @@
 //! Tests of the real binary against a real nats-server and a real Postgres.
 
 mod disk;
+mod expired;
 mod faults;
 mod kills;
 mod measure;
