@@ -7,6 +7,7 @@
 
 mod archive;
 mod database;
+pub mod deadletters;
 mod meters;
 mod partitions;
 mod retention;
@@ -30,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::archive::Archive;
 use crate::database::{Database, Writes};
 use crate::meters::Meters;
-pub use crate::settings::{Args, Config};
+pub use crate::settings::{Args, Command, Config};
 use crate::standing::Watch;
 use crate::table::{Audit, Detections, Matches, Table};
 

@@ -1,5 +1,17 @@
-//! Archives detections: `JetStream` to Postgres.
+//! `tgmesh-archiver`: the service, and the commands about its dead letters.
 
-fn main() -> std::process::ExitCode {
-    tgmesh_lifecycle::main::<tgmesh_archiver::Args, _, _>("archiver", tgmesh_archiver::run)
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tgmesh_archiver::{Args, Command, deadletters};
+
+fn main() -> ExitCode {
+    match Args::try_parse() {
+        Ok(Args {
+            command: Some(Command::Deadletters(command)),
+            ..
+        }) => deadletters::main(&command),
+        // The frame reads the command line by itself, and tells what is wrong with it.
+        _ => tgmesh_lifecycle::main::<Args, _, _>("archiver", tgmesh_archiver::run),
+    }
 }

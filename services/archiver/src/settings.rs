@@ -7,6 +7,8 @@ use tgmesh_lifecycle::settings::{self, CommonArgs, Faults, Settings};
 use tgmesh_store::{DbConfig, Retention};
 use tgmesh_stream::{NatsArgs, NatsConfig};
 
+use crate::deadletters;
+
 /// Archives detections: `JetStream` to Postgres.
 ///
 /// The database is given by the variable `DATABASE_URL` (postgres://user:password@host:port/name),
@@ -14,6 +16,9 @@ use tgmesh_stream::{NatsArgs, NatsConfig};
 #[derive(Debug, clap::Parser)]
 #[command(name = "tgmesh-archiver", version, about)]
 pub struct Args {
+    /// What to do; without it the service runs
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// Most rows in one batch
     // Larger ones gain nothing and commit later: 127 k rows/s with 500 and with 1,000.
     #[arg(long, env = "BATCH_MAX_ROWS", value_name = "N", default_value = "1000")]
@@ -32,6 +37,16 @@ pub struct Args {
     nats: NatsArgs,
     #[command(flatten)]
     common: CommonArgs,
+}
+
+/// What the binary does besides archiving.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum Command {
+    /// Runs the service (the default)
+    Run,
+    /// Looks after messages that could not be handled
+    #[command(subcommand)]
+    Deadletters(deadletters::Command),
 }
 
 /// The archiver's settings, checked.

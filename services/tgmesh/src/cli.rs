@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use tgmesh_lifecycle::settings::{EXIT_USAGE, Faults};
 use tracing_subscriber::EnvFilter;
 
-use crate::{detect, erase, load, revoke, tail, token, topology, up};
+use crate::{detect, erase, load, replay, revoke, service, tail, token, topology, up};
 
 /// tgmesh: contract addresses out of Telegram, live
 #[derive(Debug, Parser)]
@@ -33,6 +33,15 @@ enum Command {
     Tail(tail::Args),
     /// Measure the whole way from a Telegram message to a client and a row
     Load(load::Args),
+    /// Read detections of the past again, to standard output or into a stream of their own
+    Replay(replay::Args),
+    /// Look after messages that could not be handled: list, show, retry, drop
+    #[command(disable_help_flag = true)]
+    Deadletters {
+        /// What `tgmesh-archiver deadletters` takes
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+        args: Vec<OsString>,
+    },
     /// Create and update the streams and buckets in NATS, or show what would change
     Topology(topology::Args),
     /// Take a person or a chat out of the database
@@ -92,6 +101,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Tail(args) => block_on(tail::run(args)),
         Command::Load(args) => block_on(load::run(args)),
         Command::LoadClients(args) => block_on(load::clients::run(args)),
+        Command::Replay(args) => block_on(replay::run(args)),
+        Command::Deadletters { args } => service::hand_over("tgmesh-archiver", "deadletters", &args),
         Command::Topology(args) => block_on(topology::run(args)),
         Command::Erase(args) => block_on(erase::run(args)),
     };
@@ -161,6 +172,19 @@ mod tests {
             .lines()
             .filter_map(|line| line.split_whitespace().next())
             .collect();
-        assert_eq!(names, ["up", "token", "detect", "tail", "load", "topology", "help"]);
+        assert_eq!(
+            names,
+            [
+                "up",
+                "token",
+                "detect",
+                "tail",
+                "load",
+                "replay",
+                "deadletters",
+                "topology",
+                "help"
+            ]
+        );
     }
 }

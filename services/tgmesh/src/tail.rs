@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use tgmesh_lifecycle::settings::Faults;
 use tgmesh_proto::codec;
 use tgmesh_stream::tail::{Start, Tail, TailError};
-use tgmesh_stream::{Mesh, NatsArgs};
+use tgmesh_stream::{Delivery, Mesh, NatsArgs};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Failure, Outcome};
@@ -54,7 +54,6 @@ async fn follow(config: &tgmesh_stream::NatsConfig, subject: &str) -> Outcome {
     let mut tail = Tail::open(&mesh, "DETECTIONS", Start::New, Some(subject))
         .await
         .context("couldn't follow DETECTIONS")?;
-    let mut line = String::new();
     loop {
         let delivery = match tail.next().await {
             Ok(delivery) => delivery,
@@ -64,16 +63,27 @@ async fn follow(config: &tgmesh_stream::NatsConfig, subject: &str) -> Outcome {
             }
             Err(TailError::Stream(error)) => return Err(Failure::from(error)),
         };
-        match codec::decode(&delivery.payload) {
-            Ok(detection) => {
-                line.clear();
-                escape(&serde_json::to_string(&detection)?, &mut line);
-                line.push('\n');
-                std::io::stdout().write_all(line.as_bytes())?;
-            }
-            Err(error) => eprintln!("tgmesh: the message {} can't be read: {error}", delivery.seq),
-        }
+        print(&delivery)?;
     }
+}
+
+/// Prints a detection as a line of JSON.
+pub(crate) fn print(delivery: &Delivery) -> anyhow::Result<()> {
+    match codec::decode(&delivery.payload) {
+        Ok(detection) => {
+            let mut line = String::new();
+            escape(&serde_json::to_string(&detection)?, &mut line);
+            line.push('\n');
+            std::io::stdout().write_all(line.as_bytes())?;
+        }
+        // It may quote bytes from outside.
+        Err(error) => eprintln!(
+            "tgmesh: the message {} can't be read: {}",
+            delivery.seq,
+            error.to_string().escape_debug()
+        ),
+    }
+    Ok(())
 }
 
 /// Escapes what JSON leaves as it is and a terminal obeys. Outside of strings JSON has none of it.

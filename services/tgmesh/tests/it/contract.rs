@@ -13,7 +13,18 @@ const SERVICES: [&str; 4] = [
     "tgmesh-gateway",
     "tgmesh-telegram-sim",
 ];
-const COMMANDS: [&str; 8] = ["up", "token", "detect", "tail", "load", "topology", "revoke", "erase"];
+const COMMANDS: [&str; 10] = [
+    "up",
+    "token",
+    "revoke",
+    "detect",
+    "tail",
+    "load",
+    "replay",
+    "deadletters",
+    "erase",
+    "topology",
+];
 /// Secrets have no flag; those who need them name them in their help or in the page's table.
 const SECRETS: [&str; 5] = [
     "DATABASE_URL",

@@ -11,6 +11,7 @@ mod house;
 mod load;
 mod python;
 mod settings;
+mod streams;
 mod support;
 mod trace;
 mod up;
