@@ -20,7 +20,7 @@ use tgmesh_proto::{SCHEMA_VERSION, codec, subject};
 use tgmesh_stream::publish::{Limits, Outgoing, Publisher};
 use tgmesh_stream::{Mesh, NatsConfig, topology};
 use tgmesh_testkit::process::{Process, Spec};
-use tgmesh_testkit::{binary, eventually, free_port, nats, postgres};
+use tgmesh_testkit::{Scratch, binary, eventually, free_port, nats, postgres};
 
 const LONG: Duration = Duration::from_mins(1);
 
@@ -30,6 +30,7 @@ struct Place {
     postgres: postgres::Server,
     database: String,
     mesh: Mesh,
+    _scratch: Option<Scratch>,
 }
 
 impl Place {
@@ -39,8 +40,21 @@ impl Place {
 
     /// With another limit for DETECTIONS; the other streams may hold an eighth of it.
     async fn with_stream_of(max_bytes: u64) -> Self {
-        let (nats, postgres) = tokio::join!(nats::Server::start(), postgres::Server::start());
-        let (nats, postgres) = (nats.expect("nats-server"), postgres.expect("Postgres"));
+        let postgres = postgres::Server::start().await.expect("Postgres");
+        Self::around(postgres, None, max_bytes).await
+    }
+
+    /// With a Postgres that syncs every commit to disk, as the shipped one does.
+    async fn durable(max_bytes: u64) -> Self {
+        let scratch = Scratch::new().expect("a folder");
+        let postgres = postgres::Server::start_in(scratch.path(), free_port())
+            .await
+            .expect("Postgres");
+        Self::around(postgres, Some(scratch), max_bytes).await
+    }
+
+    async fn around(postgres: postgres::Server, scratch: Option<Scratch>, max_bytes: u64) -> Self {
+        let nats = nats::Server::start().await.expect("nats-server");
         let database = postgres.ensure_database("tgmesh").await.expect("database");
         let config = NatsConfig {
             max_bytes,
@@ -53,6 +67,7 @@ impl Place {
             postgres,
             database,
             mesh,
+            _scratch: scratch,
         }
     }
 
