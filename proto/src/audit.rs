@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::SCHEMA_VERSION;
 use crate::id::{self, EventId};
 
 /// One entry of the audit log, as it is published on `tgmesh.v1.audit.<service>.<event>`.
@@ -33,7 +34,37 @@ pub struct AuditEvent {
     pub detail: BTreeMap<String, String>,
 }
 
+/// Longest text of an entry, in bytes; what is longer is cut.
+const LONGEST: usize = 512;
+
 impl AuditEvent {
+    /// An entry of a service's process about something that happens now, with an id of its own.
+    ///
+    /// Texts are cut to 512 bytes, so that every entry can be written.
+    #[must_use]
+    pub fn new<'a>(
+        (service, instance): (&str, &str),
+        event: &str,
+        at_us: i64,
+        actor: Option<&str>,
+        target: Option<&str>,
+        detail: impl IntoIterator<Item = (&'a str, String)>,
+    ) -> Self {
+        let cut = |text: &str| text[..text.floor_char_boundary(LONGEST)].to_owned();
+        Self {
+            schema_version: SCHEMA_VERSION.to_owned(),
+            id: EventId::from_bytes([0; 16]),
+            service: cut(service),
+            event: cut(event),
+            at_us,
+            instance: cut(instance),
+            actor: actor.map(cut),
+            target: target.map(cut),
+            detail: detail.into_iter().map(|(key, value)| (cut(key), cut(&value))).collect(),
+        }
+        .with_id()
+    }
+
     /// Sets the id: the first 16 bytes of SHA-256 over `v1`, `audit`, service, event, time,
     /// instance, actor, target (each empty where there is none), and the keys and values of
     /// `detail` in the order of the keys, joined by a zero byte. An event that is published again
@@ -62,7 +93,6 @@ impl AuditEvent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::SCHEMA_VERSION;
 
     fn event() -> AuditEvent {
         AuditEvent {

@@ -12,16 +12,14 @@
 //! losses, and what was delivered to an archiver that was killed, and then discarded before it
 //! could come again, is not seen.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tgmesh_lifecycle::clock;
 use tgmesh_lifecycle::metrics::{Counter, Gauge, Metrics};
 use tgmesh_proto::audit::AuditEvent;
-use tgmesh_proto::id::EventId;
-use tgmesh_proto::{SCHEMA_VERSION, codec, subject};
+use tgmesh_proto::codec::{self, EncodeError};
+use tgmesh_proto::subject;
 use tgmesh_stream::consume::{self, Counts, Standing};
 use tgmesh_stream::publish::{self, Outgoing};
 use tgmesh_stream::{Mesh, StreamError};
@@ -180,7 +178,11 @@ impl Watch {
             self.base = Some(told);
             return Ok(());
         }
-        match publish::publish_after(&self.mesh, &self.outgoing(subject, &lost, &next), last_seq).await {
+        let Ok(outgoing) = self.outgoing(&lost, &next) else {
+            // Some short strings.
+            return Ok(());
+        };
+        match publish::publish_after(&self.mesh, &outgoing, last_seq).await {
             Ok(Some(_)) => {
                 self.figures.expired.add(lost.messages);
                 tracing::error!(
@@ -225,7 +227,7 @@ impl Watch {
         Ok((seq, base))
     }
 
-    fn outgoing(&self, subject: String, lost: &Lost, next: &Base) -> Outgoing {
+    fn outgoing(&self, lost: &Lost, next: &Base) -> Result<Outgoing, EncodeError> {
         let detail = [
             ("epoch", next.epoch.clone()),
             ("from", lost.from.to_string()),
@@ -235,26 +237,12 @@ impl Watch {
             ("accounted_seq", next.seq.to_string()),
             ("deliveries", next.deliveries.to_string()),
         ];
-        let event = AuditEvent {
-            schema_version: SCHEMA_VERSION.to_owned(),
-            id: EventId::from_bytes([0; 16]),
-            service: SERVICE.to_owned(),
-            event: self.event(),
-            at_us: clock::now_us(),
-            instance: self.instance.to_string(),
-            actor: None,
-            target: Some(format!("stream:{}", self.stream)),
-            detail: BTreeMap::from(detail.map(|(key, value)| (key.to_owned(), value))),
-        }
-        .with_id();
-        Outgoing {
-            subject,
-            id: event.id,
-            // It belongs to no trace; nobody samples it.
-            traceparent: format!("00-{:032x}-{:016x}-00", rand::random::<u128>(), rand::random::<u64>()),
-            // A dozen short strings.
-            payload: Bytes::from(codec::encode_audit(&event).unwrap_or_default()),
-        }
+        let target = format!("stream:{}", self.stream);
+        let process = (SERVICE, &*self.instance);
+        let event = AuditEvent::new(process, &self.event(), clock::now_us(), None, Some(&target), detail);
+        // It belongs to no trace; nobody samples it.
+        let traceparent = format!("00-{:032x}-{:016x}-00", rand::random::<u128>(), rand::random::<u64>());
+        Outgoing::audit(&event, traceparent)
     }
 }
 

@@ -141,7 +141,7 @@ where
     }
     gateway
         .audit
-        .note("revoke", Some(&grant.subject), Some(format!("{kind}:{name}")), &[]);
+        .note("revoke", Some(&grant.subject), Some(&format!("{kind}:{name}")), []);
     warp::reply::with_status(warp::reply(), StatusCode::NO_CONTENT).into_response()
 }
 

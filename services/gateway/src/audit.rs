@@ -4,16 +4,12 @@
 //! Entries are queued and published in their order. The queue is bounded: when NATS is away for
 //! long, further entries are counted and lost rather than held against the clients.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use tgmesh_lifecycle::metrics::Counter;
 use tgmesh_lifecycle::{clock, trace};
 use tgmesh_proto::audit::AuditEvent;
-use tgmesh_proto::id::EventId;
-use tgmesh_proto::{SCHEMA_VERSION, codec, subject};
 use tgmesh_stream::Mesh;
 use tgmesh_stream::publish::{Limits, Outgoing, Publisher};
 use tokio::sync::mpsc;
@@ -26,8 +22,6 @@ const QUEUE: usize = 4096;
 const REFUSALS_PER_SECOND: u32 = 10;
 /// How long the last entries may take, at the end.
 const LAST_ENTRIES: Duration = Duration::from_secs(2);
-/// Longest value of an entry's detail, in bytes.
-const LONGEST_DETAIL: usize = 512;
 
 /// Writes entries.
 #[derive(Debug, Clone)]
@@ -57,23 +51,16 @@ impl Audit {
     }
 
     /// Notes what happened: who did it, to what, and what else is to be known.
-    pub fn note(&self, event: &'static str, actor: Option<&str>, target: Option<String>, detail: &[(&str, String)]) {
-        let detail: BTreeMap<String, String> = detail
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), bounded(value)))
-            .collect();
-        let entry = AuditEvent {
-            schema_version: SCHEMA_VERSION.to_owned(),
-            id: EventId::from_bytes([0; 16]),
-            service: SERVICE.to_owned(),
-            event: event.to_owned(),
-            at_us: clock::now_us(),
-            instance: self.instance.to_string(),
-            actor: actor.map(bounded),
-            target: target.as_deref().map(bounded),
-            detail,
-        };
-        if self.queue.try_send(entry.with_id()).is_err() {
+    pub fn note<'a>(
+        &self,
+        event: &str,
+        actor: Option<&str>,
+        target: Option<&str>,
+        detail: impl IntoIterator<Item = (&'a str, String)>,
+    ) {
+        let process = (SERVICE, &*self.instance);
+        let entry = AuditEvent::new(process, event, clock::now_us(), actor, target, detail);
+        if self.queue.try_send(entry).is_err() {
             self.lost.inc();
         }
     }
@@ -91,7 +78,7 @@ impl Audit {
             return;
         }
         drop(refusals);
-        self.note("refused", None, None, &[("reason", reason.to_owned())]);
+        self.note("refused", None, None, [("reason", reason.to_owned())]);
     }
 }
 
@@ -109,23 +96,12 @@ impl Entries {
                 publisher.drain(LAST_ENTRIES).await;
                 break;
             };
-            match codec::encode_audit(&entry) {
-                Ok(payload) => {
-                    let outgoing = Outgoing {
-                        subject: subject::audit(SERVICE, &entry.event),
-                        id: entry.id,
-                        traceparent: trace::root(|| tracing::info_span!("audit")).1.to_string(),
-                        payload: Bytes::from(payload),
-                    };
-                    // The publisher keeps it until it is stored.
-                    drop(publisher.publish(outgoing).await);
-                }
+            let traceparent = trace::root(|| tracing::info_span!("audit")).1.to_string();
+            match Outgoing::audit(&entry, traceparent) {
+                // The publisher keeps it until it is stored.
+                Ok(outgoing) => drop(publisher.publish(outgoing).await),
                 Err(error) => tracing::error!(%error, "an audit entry cannot be written"),
             }
         }
     }
-}
-
-fn bounded(text: &str) -> String {
-    text[..text.floor_char_boundary(LONGEST_DETAIL)].to_owned()
 }

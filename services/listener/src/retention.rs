@@ -12,15 +12,13 @@
 //!
 //! An event that was taken away by a deletion cannot be told again: its message is no more.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use bytes::Bytes;
-use tgmesh_lifecycle::clock;
+use tgmesh_lifecycle::{clock, trace};
 use tgmesh_proto::audit::AuditEvent;
-use tgmesh_proto::id::EventId;
-use tgmesh_proto::{SCHEMA_VERSION, codec, subject};
+use tgmesh_proto::subject;
 use tgmesh_stream::StreamError;
 use tgmesh_stream::consume::{Retention, retention};
 use tgmesh_stream::publish::{Outgoing, publish_one};
@@ -153,24 +151,20 @@ async fn tell(shared: &Shared, named: &Named, epoch: &str, reopened: &[Reopened]
         ("chats", reopened.len().to_string()),
         ("ids", ids.to_string()),
     ];
-    let event = AuditEvent {
-        schema_version: SCHEMA_VERSION.to_owned(),
-        id: EventId::from_bytes([0; 16]),
-        service: "listener".to_owned(),
-        event: "reopened".to_owned(),
-        at_us: clock::now_us(),
-        instance: shared.process.instance.to_string(),
-        actor: Some(named.account.to_string()),
-        target: Some(format!("stream:{}", subject::DETECTIONS)),
-        detail: BTreeMap::from(detail.map(|(key, value)| (key.to_owned(), value))),
-    }
-    .with_id();
-    let outgoing = Outgoing {
-        subject: subject::audit(&event.service, &event.event),
-        id: event.id,
-        traceparent: String::new(),
+    let process = ("listener", &*shared.process.instance);
+    let target = format!("stream:{}", subject::DETECTIONS);
+    let entry = AuditEvent::new(
+        process,
+        "reopened",
+        clock::now_us(),
+        Some(&named.account),
+        Some(&target),
+        detail,
+    );
+    let traceparent = trace::root(|| tracing::info_span!("audit")).1.to_string();
+    let Ok(outgoing) = Outgoing::audit(&entry, traceparent) else {
         // Some short strings.
-        payload: Bytes::from(codec::encode_audit(&event).unwrap_or_default()),
+        return;
     };
     if let Err(error) = publish_one(&shared.mesh, &outgoing).await {
         tracing::warn!(%error, "couldn't write to AUDIT which messages are fetched again");

@@ -1,19 +1,14 @@
 //! `tgmesh erase`: takes a person or a chat out of the database, and tells the audit log.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
 use tgmesh_lifecycle::settings::Faults;
-use tgmesh_lifecycle::{clock, trace};
-use tgmesh_proto::audit::AuditEvent;
-use tgmesh_proto::id::EventId;
-use tgmesh_proto::{SCHEMA_VERSION, codec, subject};
 use tgmesh_store::{DbConfig, Erased, Store, Subject};
-use tgmesh_stream::publish::{self, Outgoing};
 use tgmesh_stream::{Mesh, NatsArgs};
 
+use crate::audit::note;
 use crate::cli::{Failure, Outcome};
 
 /// What `tgmesh erase` takes.
@@ -45,13 +40,13 @@ pub(crate) async fn run(args: Args) -> Outcome {
     let mesh = Mesh::connect(&nats, "tgmesh-erase").await?;
     let store = Store::connect(&database, 1).await?;
     // Nothing is erased that nobody could learn of.
-    let asked = note(&mesh, "erase", whom, BTreeMap::new()).await;
+    let asked = note(&mesh, "erase", &whom.to_string(), []).await;
     asked.context("the audit log did not take it, nothing was erased")?;
     let erased = store
         .erase(whom)
         .await
         .context("couldn't erase everything, run it again")?;
-    note(&mesh, "erased", whom, counts(&erased))
+    note(&mesh, "erased", &whom.to_string(), counts(&erased))
         .await
         .context("it is erased, but the audit log did not take that")?;
     println!(
@@ -61,35 +56,10 @@ pub(crate) async fn run(args: Args) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-fn counts(erased: &Erased) -> BTreeMap<String, String> {
-    let counts = [
-        ("detections", erased.detections),
-        ("matches", erased.matches),
-        ("forwards", erased.forwards),
-    ];
-    counts.map(|(name, count)| (name.to_owned(), count.to_string())).into()
-}
-
-/// Tells the audit log, and waits until it is stored.
-async fn note(mesh: &Mesh, event: &str, whom: Subject, detail: BTreeMap<String, String>) -> anyhow::Result<()> {
-    let entry = AuditEvent {
-        schema_version: SCHEMA_VERSION.to_owned(),
-        id: EventId::from_bytes([0; 16]),
-        service: "tgmesh".to_owned(),
-        event: event.to_owned(),
-        at_us: clock::now_us(),
-        instance: format!("cli-{}", std::process::id()),
-        actor: Some(std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned())),
-        target: Some(whom.to_string()),
-        detail,
-    }
-    .with_id();
-    let outgoing = Outgoing {
-        subject: subject::audit(&entry.service, event),
-        id: entry.id,
-        traceparent: trace::root(|| tracing::info_span!("audit")).1.to_string(),
-        payload: codec::encode_audit(&entry)?.into(),
-    };
-    publish::publish_one(mesh, &outgoing).await?;
-    Ok(())
+fn counts(erased: &Erased) -> [(&'static str, String); 3] {
+    [
+        ("detections", erased.detections.to_string()),
+        ("matches", erased.matches.to_string()),
+        ("forwards", erased.forwards.to_string()),
+    ]
 }

@@ -5,6 +5,7 @@ pub mod cli;
 pub mod mesh;
 pub mod token;
 
+mod audit;
 mod detect;
 mod erase;
 pub mod load;

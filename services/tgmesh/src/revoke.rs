@@ -1,26 +1,18 @@
 //! `tgmesh revoke`: takes a token, or all tokens of a subject, back.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Bytes;
 use serde::Deserialize;
+use tgmesh_lifecycle::clock;
 use tgmesh_lifecycle::settings::Faults;
-use tgmesh_lifecycle::{clock, trace};
-use tgmesh_proto::audit::AuditEvent;
-use tgmesh_proto::id::EventId;
-use tgmesh_proto::{SCHEMA_VERSION, codec, subject};
-use tgmesh_stream::publish::{Limits, Outgoing, Publisher};
 use tgmesh_stream::{Mesh, NatsArgs, revocations};
 
+use crate::audit;
 use crate::cli::{Failure, Outcome};
 
-/// How long NATS may take to store the entry of the audit log.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest `sub` and `jti` that the gateway takes, in bytes.
 const MAX_NAME_BYTES: usize = 256;
 
@@ -66,14 +58,15 @@ pub(crate) async fn run(args: Args) -> Outcome {
         return Err(Failure::Usage(faults));
     }
     let mesh = Mesh::connect(&config, "tgmesh-revoke").await?;
-    let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
     if args.undo {
         revocations::restore(&mesh, &name).await?;
     } else {
-        revocations::revoke(&mesh, &name, &user, clock::now_ms()).await?;
+        revocations::revoke(&mesh, &name, &audit::user(), clock::now_ms()).await?;
     }
     let event = if args.undo { "restore" } else { "revoke" };
-    note(&mesh, event, user, format!("{kind}:{name}")).await?;
+    audit::note(&mesh, event, &format!("{kind}:{name}"), [])
+        .await
+        .context("it is done, but the audit log did not take it")?;
     eprintln!("tgmesh: {event}d {kind} {}", name.escape_debug());
     Ok(ExitCode::SUCCESS)
 }
@@ -88,34 +81,6 @@ fn id_of(token: &str) -> Result<String, String> {
         .and_then(|json| serde_json::from_slice::<Claims>(&json).ok())
         .map(|claims| claims.jti)
         .ok_or_else(|| "is no JWT with an id (jti)".to_owned())
-}
-
-async fn note(mesh: &Mesh, event: &str, actor: String, target: String) -> anyhow::Result<()> {
-    let entry = AuditEvent {
-        schema_version: SCHEMA_VERSION.to_owned(),
-        id: EventId::from_bytes([0; 16]),
-        service: "tgmesh".to_owned(),
-        event: event.to_owned(),
-        at_us: clock::now_us(),
-        instance: format!("cli-{}", std::process::id()),
-        actor: Some(actor),
-        target: Some(target),
-        detail: BTreeMap::new(),
-    }
-    .with_id();
-    let outgoing = Outgoing {
-        subject: subject::audit("tgmesh", event),
-        id: entry.id,
-        traceparent: trace::root(|| tracing::info_span!("audit")).1.to_string(),
-        payload: Bytes::from(codec::encode_audit(&entry).context("couldn't write the audit entry")?),
-    };
-    let receipt = Publisher::new(mesh, Limits::default()).publish(outgoing).await;
-    match tokio::time::timeout(PATIENCE, receipt).await {
-        Ok(stored) => stored
-            .map(drop)
-            .context("it is done, but the audit log did not take it"),
-        Err(_) => bail!("it is done, but the audit log did not take it in time"),
-    }
 }
 
 #[cfg(test)]

@@ -120,8 +120,8 @@ impl Session {
         self.gateway.audit.note(
             "subscribe",
             Some(&self.grant.subject),
-            Some(format!("chats:{chats}")),
-            &[("session", self.name.clone()), ("filter", asked_for)],
+            Some(&format!("chats:{chats}")),
+            [("session", self.name.clone()), ("filter", asked_for)],
         );
         if let Some(resume) = resume {
             self.gateway.figures.resumes.inc();

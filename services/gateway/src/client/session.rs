@@ -80,7 +80,7 @@ impl Session {
             "login",
             Some(&self.grant.subject),
             None,
-            &[
+            [
                 ("session", self.name.clone()),
                 ("token_id", self.grant.token_id.clone()),
                 ("role", self.grant.rights.role.as_str().to_owned()),

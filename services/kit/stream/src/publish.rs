@@ -19,7 +19,10 @@ use std::time::Duration;
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use bytes::Bytes;
+use tgmesh_proto::audit::AuditEvent;
+use tgmesh_proto::codec::{self, EncodeError};
 use tgmesh_proto::id::EventId;
+use tgmesh_proto::subject;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::mesh::Mesh;
@@ -55,6 +58,22 @@ pub struct Outgoing {
     pub traceparent: String,
     /// `MessagePack` bytes.
     pub payload: Bytes,
+}
+
+impl Outgoing {
+    /// An entry of the audit log. `traceparent` as for every message; entries belong to no trace of
+    /// their own.
+    ///
+    /// # Errors
+    /// When the entry is larger than a message may be.
+    pub fn audit(event: &AuditEvent, traceparent: String) -> Result<Self, EncodeError> {
+        Ok(Self {
+            subject: subject::audit(&event.service, &event.event),
+            id: event.id,
+            traceparent,
+            payload: codec::encode_audit(event)?.into(),
+        })
+    }
 }
 
 /// What the stream said of a message.
