@@ -212,10 +212,10 @@ BEGIN
         retracted = known.retracted + EXCLUDED.retracted;
 
     WITH fresh AS (
-        SELECT chat_id, message_date, event, received_at, id, detail FROM detections
+        SELECT chat_id, message_date, event, received_at, id FROM detections
         WHERE archived_xid >= lowest AND archived_xid < ended
         UNION ALL
-        SELECT chat_id, message_date, 'matched', received_at, id, detail FROM matches
+        SELECT chat_id, message_date, 'matched', received_at, id FROM matches
         WHERE archived_xid >= lowest AND archived_xid < ended
     ), counts AS (
         SELECT chat_id, min(message_date) AS first_seen, max(message_date) AS last_seen,
@@ -224,9 +224,18 @@ BEGIN
             count(*) FILTER (WHERE event = 'retracted') AS retracted,
             count(*) FILTER (WHERE event = 'matched') AS matched
         FROM fresh GROUP BY 1
-    ), told AS (
-        SELECT DISTINCT ON (chat_id) chat_id, received_at, detail->'chat' AS chat
+    ), newest AS (
+        SELECT DISTINCT ON (chat_id) chat_id, message_date, id, event
         FROM fresh ORDER BY chat_id, received_at DESC, id DESC
+    ), told AS (
+        -- Only now the details: sorting all of them would take most of the time.
+        SELECT newest.chat_id, received_at, detail->'chat' AS chat
+        FROM newest JOIN detections USING (message_date, id)
+        WHERE newest.event <> 'matched' AND archived_xid >= lowest AND archived_xid < ended
+        UNION ALL
+        SELECT newest.chat_id, received_at, detail->'chat'
+        FROM newest JOIN matches USING (message_date, id)
+        WHERE newest.event = 'matched' AND archived_xid >= lowest AND archived_xid < ended
     )
     INSERT INTO chats AS known (
         chat_id, title, username, kind, told_at, first_seen, last_seen, called, added_by_edit, retracted, matched
@@ -249,10 +258,10 @@ BEGIN
         matched = known.matched + EXCLUDED.matched;
 
     WITH fresh AS (
-        SELECT sender_id, message_date, event, received_at, id, detail FROM detections
+        SELECT sender_id, message_date, event, received_at, id FROM detections
         WHERE archived_xid >= lowest AND archived_xid < ended AND sender_id IS NOT NULL
         UNION ALL
-        SELECT sender_id, message_date, 'matched', received_at, id, detail FROM matches
+        SELECT sender_id, message_date, 'matched', received_at, id FROM matches
         WHERE archived_xid >= lowest AND archived_xid < ended AND sender_id IS NOT NULL
     ), counts AS (
         SELECT sender_id, min(message_date) AS first_seen, max(message_date) AS last_seen,
@@ -261,9 +270,18 @@ BEGIN
             count(*) FILTER (WHERE event = 'retracted') AS retracted,
             count(*) FILTER (WHERE event = 'matched') AS matched
         FROM fresh GROUP BY 1
-    ), told AS (
-        SELECT DISTINCT ON (sender_id) sender_id, received_at, detail->'sender' AS sender
+    ), newest AS (
+        SELECT DISTINCT ON (sender_id) sender_id, message_date, id, event
         FROM fresh ORDER BY sender_id, received_at DESC, id DESC
+    ), told AS (
+        -- Only now the details: sorting all of them would take most of the time.
+        SELECT newest.sender_id, received_at, detail->'sender' AS sender
+        FROM newest JOIN detections USING (message_date, id)
+        WHERE newest.event <> 'matched' AND archived_xid >= lowest AND archived_xid < ended
+        UNION ALL
+        SELECT newest.sender_id, received_at, detail->'sender'
+        FROM newest JOIN matches USING (message_date, id)
+        WHERE newest.event = 'matched' AND archived_xid >= lowest AND archived_xid < ended
     )
     INSERT INTO senders AS known (
         sender_id, name, username, kind, told_at, first_seen, last_seen, called, added_by_edit, retracted, matched

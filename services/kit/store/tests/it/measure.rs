@@ -2,7 +2,7 @@
 //! --ignored`). The server's CPU time per row says more than rows per second on a machine that
 //! does other things too.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tgmesh_store::detections::Row;
 use tgmesh_store::{DbConfig, Store};
@@ -92,6 +92,44 @@ async fn what_a_row_costs() {
             sizes[1]
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement, best alone on a quiet machine"]
+async fn what_counting_a_row_costs() {
+    let server = Server::start().await.unwrap();
+    let pid = server.process().unwrap().pid();
+    let database = server.database().await.unwrap();
+    let store = Store::connect(&DbConfig::parse(database.url()).unwrap(), 1)
+        .await
+        .unwrap();
+    store.migrate().await.unwrap();
+    for n in 0..ROWS / BATCH {
+        store.detections().insert_batch(&rows(n * BATCH)).await.unwrap();
+    }
+    let (began, cpu) = (Instant::now(), cpu_us(pid));
+    let mut longest = Duration::ZERO;
+    let mut counted = 0;
+    while counted < ROWS {
+        let step = Instant::now();
+        counted += store.roll_up(10_000).await.unwrap().map_or(0, |step| step.rows);
+        longest = longest.max(step.elapsed());
+    }
+    println!(
+        "counting: {:.0} rows/s, {:.1} us of the server's CPU a row, longest step {} ms",
+        counted as f64 / began.elapsed().as_secs_f64(),
+        (cpu_us(pid) - cpu) as f64 / counted as f64,
+        longest.as_millis()
+    );
+    let began = Instant::now();
+    for n in 0..100_u64 {
+        let address = rows(n * BATCH)[0].event().address.clone();
+        assert_eq!(store.addresses().first_seen(&address, None).await.unwrap().len(), 1);
+    }
+    println!(
+        "first seen: {:.2} ms each, with the making of rows",
+        began.elapsed().as_secs_f64() * 10.0
+    );
 }
 
 /// CPU time of a server's processes, in microseconds.
