@@ -174,6 +174,8 @@ async fn an_owner_need_not_be_a_superuser() {
         .unwrap();
     let store = user.store().await;
     store.migrate().await.unwrap();
+    // Once more, as at every start.
+    store.migrate().await.unwrap();
     let owners = "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'";
     assert_eq!(database.query(owners).await.unwrap(), "tgmesh_owner");
     let archiver = User::new(&database, "tgmesh_archiver").await;

@@ -121,7 +121,7 @@ async fn insert(store: &Store, events: &[Detection]) {
 pub async fn roll_up(store: &Store) -> u64 {
     let rows = AtomicU64::new(0);
     // Another database's transaction may hold it back for a moment.
-    eventually(Duration::from_secs(30), "everything is counted", async || {
+    eventually(Duration::from_mins(1), "everything is counted", async || {
         let step = store.roll_up(1000).await.expect("it counts");
         rows.fetch_add(step.map_or(0, |step| step.rows), Ordering::Relaxed);
         store.uncounted().await.expect("an answer") == 0
@@ -254,24 +254,36 @@ async fn one_process_counts_at_a_time_and_a_kill_counts_nothing_twice() {
 async fn what_commits_late_is_counted_late_but_counted() {
     let (database, store) = start().await;
     insert(&store, &[event(1)]).await;
-    let url = database.url().to_owned();
+    let session = |sql: &'static str| {
+        let url = database.url().to_owned();
+        tokio::spawn(async move { tgmesh_testkit::postgres::query(&url, sql).await })
+    };
+    let waits = async |event: &str| {
+        let waiting = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = '{event}'"
+        );
+        eventually(Duration::from_mins(1), "the session waits", async || {
+            database.query(&waiting).await.unwrap() == "1"
+        })
+        .await;
+    };
+    let gate = session("SELECT pg_advisory_lock(1); SELECT pg_sleep(600)");
+    waits("PgSleep").await;
     // Writes its row before the others, and commits after they were counted.
-    let slow = tokio::spawn(async move {
-        let sql = "BEGIN; INSERT INTO detections SELECT (jsonb_populate_record(d, \
-                   '{\"id\": \"00000000-0000-0000-0000-0000000000ff\"}')).* FROM detections AS d; \
-                   UPDATE detections SET archived_xid = pg_current_xact_id()::text::bigint \
-                   WHERE id = '00000000-0000-0000-0000-0000000000ff'; \
-                   SELECT pg_sleep(2); COMMIT";
-        tgmesh_testkit::postgres::query(&url, sql).await
-    });
-    let sleeper = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
-    eventually(Duration::from_secs(20), "it has written", async || {
-        database.query(sleeper).await.unwrap() == "1"
-    })
-    .await;
+    let slow = session(
+        "BEGIN; INSERT INTO detections SELECT (jsonb_populate_record(d, \
+         '{\"id\": \"00000000-0000-0000-0000-0000000000ff\"}')).* FROM detections AS d; \
+         UPDATE detections SET archived_xid = pg_current_xact_id()::text::bigint \
+         WHERE id = '00000000-0000-0000-0000-0000000000ff'; \
+         SELECT pg_advisory_lock(1); COMMIT",
+    );
+    waits("advisory").await;
     insert(&store, &[event(2), event(3)]).await;
     let before = store.roll_up(1000).await.unwrap().unwrap();
     assert!(before.rows <= 1, "what is not ended is not counted: {before:?}");
+    let open = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
+    database.query(open).await.unwrap();
+    assert!(gate.await.unwrap().is_err());
     slow.await.unwrap().unwrap();
     assert_eq!(before.rows + roll_up(&store).await, 4);
     assert_eq!(database.query("SELECT called FROM addresses").await.unwrap(), "4");
