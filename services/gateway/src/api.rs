@@ -35,11 +35,15 @@ const HOPS: [(&str, &str, &str); 5] = [
 
 /// What counts as an error of the mesh: something was lost, failed or has to be looked at. A
 /// client's mistakes are not among them.
-const ERRORS: [(&str, &str); 6] = [
+const ERRORS: [(&str, &str); 10] = [
     ("listener", "publish_failures_total"),
     ("listener", "unreachable_total"),
     ("archiver", "batch_errors_total"),
     ("archiver", "deadletters_total"),
+    ("archiver", "matches_batch_errors_total"),
+    ("archiver", "matches_deadletters_total"),
+    ("archiver", "audit_batch_errors_total"),
+    ("archiver", "audit_deadletters_total"),
     ("gateway", "undecodable_events_total"),
     ("gateway", "client_panics_total"),
 ];
