@@ -41,6 +41,7 @@ pub struct Args {
 
 /// What the binary does besides archiving.
 #[derive(Debug, Clone, clap::Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it, and it is read once")]
 pub enum Command {
     /// Runs the service (the default)
     Run,

@@ -150,26 +150,26 @@ async fn while_as_much_is_published() {
     let (began, cpu) = (Instant::now(), Cpu::of(&place, Some(&archiver)));
     // As fast as the archiver: never more than a second's worth ahead of it.
     let publisher = Publisher::new(&place.mesh, Limits::default());
-    let mut published = 0;
-    while published < rows {
-        let behind = published - archiver.metric(ROWS).await.min(published);
+    let mut sent = 0;
+    while sent < rows {
+        let behind = sent - archiver.metric(ROWS).await.min(sent);
         if behind > 20_000 {
             tokio::time::sleep(Duration::from_millis(20)).await;
             continue;
         }
-        for n in published..(published + 5000).min(rows) {
+        for n in sent..(sent + 5000).min(rows) {
             drop(publisher.publish(outgoing(&event(n))).await);
         }
-        published = (published + 5000).min(rows);
+        sent = (sent + 5000).min(rows);
     }
     assert_eq!(publisher.drain(PATIENCE).await, 0);
     archived(&archiver, rows).await;
-    let (took, spent) = (began.elapsed(), Cpu::of(&place, Some(&archiver)).since(cpu));
+    let (took, used) = (began.elapsed(), Cpu::of(&place, Some(&archiver)).since(cpu));
     println!(
         "published and archived at once: {:.0} rows/s; {}; {}",
         rows as f64 / took.as_secs_f64(),
-        spent.per(rows),
-        spent.share(took)
+        used.per(rows),
+        used.share(took)
     );
     println!("peak memory: {} MB", peak_mb(archiver.process.pid()));
     assert!(archiver.stop().await.success());

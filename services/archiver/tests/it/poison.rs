@@ -11,8 +11,11 @@ use tgmesh_testkit::eventually;
 
 use crate::{LONG, Place, event, outgoing, seed, soak};
 
-/// Ways to be bad, and a word of the reason that each must give.
-const WAYS: [(&str, fn(u64) -> Vec<u8>); 13] = [
+/// A word of the reason that it must give, and the bytes.
+type Way = (&'static str, fn(u64) -> Vec<u8>);
+
+/// Ways to be bad.
+const WAYS: [Way; 13] = [
     ("no detection event", |_| b"\xff\x00\x1b[2Jgarbage".to_vec()),
     ("no detection event", |_| Vec::new()),
     // An array that says it has four billion entries.
