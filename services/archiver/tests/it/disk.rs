@@ -156,7 +156,7 @@ impl Drop for Disk {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_waited_for() {
-    let Some(disk) = Disk::mount(40) else {
+    let Some(disk) = Disk::mount(64) else {
         println!("not run: no file system can be mounted here; the quota's test shows the same");
         return;
     };
@@ -168,7 +168,7 @@ async fn a_full_disk_is_waited_for() {
         std::os::unix::fs::chown(&path, Some(owner.uid()), Some(owner.gid())).unwrap();
     }
     let ballast = disk.path().join("ballast");
-    std::fs::write(&ballast, vec![1; 24 << 20]).unwrap();
+    std::fs::write(&ballast, vec![1; 48 << 20]).unwrap();
     let space = format!("CREATE TABLESPACE small LOCATION '{}'", folder.display());
     place.postgres.query("tgmesh", &space).await.unwrap();
     let used = "ALTER DATABASE tgmesh SET default_tablespace = small";

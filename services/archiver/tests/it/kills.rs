@@ -88,7 +88,8 @@ async fn killed_archivers_lose_and_double_nothing() {
     let events = load.await.unwrap();
     assert!(events > RATE, "{events}");
     // What the killed ones held comes back after the ack wait.
-    place.eventually_rows(events).await;
+    let all = async || place.rows().await == Some(events);
+    eventually(LONG * 2, "rows equal events", all).await;
     let count = "SELECT count(*), count(DISTINCT id), count(DISTINCT message_id) FROM detections";
     eventually(LONG, "nothing is left unacked", async || {
         archivers[0].metric("tgmesh_archiver_unacked_messages").await == 0

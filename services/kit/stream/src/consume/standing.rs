@@ -57,10 +57,16 @@ pub async fn standing(mesh: &Mesh, stream: &str, durable: &str) -> Result<Option
     let Response::Ok(before) = state::ask::<Info>(mesh, &path).await? else {
         return Ok(None);
     };
-    let info = state::info(mesh, stream).await?;
+    let mut info = state::info(mesh, stream).await?;
     let Response::Ok(consumer) = state::ask::<Info>(mesh, &path).await? else {
         return Ok(None);
     };
+    let still = before.delivered.consumer_sequence == consumer.delivered.consumer_sequence;
+    if !still {
+        // The stream must be seen behind the consumer: what the consumer skipped was discarded
+        // before it went on.
+        info = state::info(mesh, stream).await?;
+    }
     let limit = |limit: i64| u64::try_from(limit).ok().filter(|limit| *limit > 0);
     Ok(Some(Standing {
         epoch: info.config.metadata.get(EPOCH_KEY).cloned().unwrap_or_default(),
@@ -73,7 +79,7 @@ pub async fn standing(mesh: &Mesh, stream: &str, durable: &str) -> Result<Option
         deliveries: consumer.delivered.consumer_sequence,
         acked: consumer.ack_floor.stream_sequence,
         pending: consumer.num_pending,
-        still: before.delivered.consumer_sequence == consumer.delivered.consumer_sequence,
+        still,
     }))
 }
 
