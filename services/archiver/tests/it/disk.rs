@@ -171,6 +171,9 @@ async fn a_full_disk_is_waited_for() {
     std::fs::write(&ballast, vec![1; 48 << 20]).unwrap();
     let space = format!("CREATE TABLESPACE small LOCATION '{}'", folder.display());
     place.postgres.query("tgmesh", &space).await.unwrap();
+    // Partitions are made with the rights of the tables' owner.
+    let granted = "GRANT CREATE ON TABLESPACE small TO PUBLIC";
+    place.postgres.query("tgmesh", granted).await.unwrap();
     let used = "ALTER DATABASE tgmesh SET default_tablespace = small";
     place.postgres.query("tgmesh", used).await.unwrap();
 
