@@ -71,6 +71,35 @@ async fn goes_on(place: &Place, archiver: Archiver, rows: u64) {
     assert!(archiver.stop().await.success());
 }
 
+async fn make_read_only(place: &Place) {
+    place.ask("ALTER SYSTEM SET default_transaction_read_only = on").await;
+    place.ask("SELECT pg_reload_conf()").await;
+    eventually(LONG, "it is read-only", async || {
+        place.ask("SHOW default_transaction_read_only").await == "on"
+    })
+    .await;
+}
+
+/// An archiver cannot even make its tables: it says so and waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_only_database_is_waited_for_at_start() {
+    let place = Place::new().await;
+    make_read_only(&place).await;
+    let archiver = place.archiver();
+    eventually(LONG, "it says that it waits", async || {
+        std::fs::read_to_string(archiver.process.log_path())
+            .is_ok_and(|log| log.contains("couldn't migrate the database, waiting") && log.contains("read-only"))
+    })
+    .await;
+    assert!(archiver.process.is_running() && !archiver.is_ready().await);
+    place.ask("ALTER SYSTEM RESET default_transaction_read_only").await;
+    place.ask("SELECT pg_reload_conf()").await;
+    crate::fill(&place.mesh, 0..500).await;
+    place.eventually_rows(500).await;
+    archiver.ready().await;
+    assert!(archiver.stop().await.success());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_only_database_is_waited_for() {
     let place = Place::new().await;
@@ -78,12 +107,7 @@ async fn a_read_only_database_is_waited_for() {
     crate::fill(&place.mesh, 0..500).await;
     place.eventually_rows(500).await;
     archiver.ready().await;
-    place.ask("ALTER SYSTEM SET default_transaction_read_only = on").await;
-    place.ask("SELECT pg_reload_conf()").await;
-    eventually(LONG, "it is read-only", async || {
-        place.ask("SHOW default_transaction_read_only").await == "on"
-    })
-    .await;
+    make_read_only(&place).await;
     crate::fill(&place.mesh, 500..2000).await;
     told_and_held(&place, &archiver, "read-only").await;
     place.ask("ALTER SYSTEM RESET default_transaction_read_only").await;

@@ -59,6 +59,35 @@ impl StoreError {
         }
     }
 
+    /// Why a migration failed: what passes by itself is that, everything else is the migration's.
+    pub(crate) fn of_migration(error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut cause = Some(error);
+        while let Some(now) = cause {
+            if let Some(database) = now.downcast_ref::<tokio_postgres::Error>() {
+                let reason = Self::of_database(database);
+                if reason.is_transient() {
+                    return reason;
+                }
+            }
+            cause = now.source();
+        }
+        Self::Migration(describe(error))
+    }
+
+    fn of_database(error: &tokio_postgres::Error) -> Self {
+        match error.as_db_error() {
+            // The one such violation that names no constraint; its words depend on the server's language.
+            Some(db) if *db.code() == SqlState::CHECK_VIOLATION && db.constraint().is_none() => {
+                Self::NoPartition(db.message().to_owned())
+            }
+            Some(db) => Self::Database {
+                code: db.code().code().to_owned(),
+                message: db.message().to_owned(),
+            },
+            None => Self::Connection(describe(error)),
+        }
+    }
+
     /// Whether the connection, not the statement, is to blame.
     pub(crate) fn is_connection(&self) -> bool {
         match self {
@@ -76,17 +105,7 @@ fn class(code: &str) -> &str {
 
 impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
-        match error.as_db_error() {
-            // The one such violation that names no constraint; its words depend on the server's language.
-            Some(db) if *db.code() == SqlState::CHECK_VIOLATION && db.constraint().is_none() => {
-                Self::NoPartition(db.message().to_owned())
-            }
-            Some(db) => Self::Database {
-                code: db.code().code().to_owned(),
-                message: db.message().to_owned(),
-            },
-            None => Self::Connection(describe(&error)),
-        }
+        Self::of_database(&error)
     }
 }
 

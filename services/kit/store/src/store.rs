@@ -261,7 +261,7 @@ async fn migrate(client: &mut Object) -> Result<(), StoreError> {
         };
     }
     let report = runner.run_async(&mut ***client).await;
-    let report = report.map_err(|error| StoreError::Migration(error.to_string()))?;
+    let report = report.map_err(|error| StoreError::of_migration(&error))?;
     for migration in report.applied_migrations() {
         tracing::info!(migration = %migration, "migrated the database");
     }
