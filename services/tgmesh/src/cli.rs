@@ -177,12 +177,14 @@ mod tests {
             [
                 "up",
                 "token",
+                "revoke",
                 "detect",
                 "tail",
                 "load",
                 "replay",
                 "deadletters",
                 "topology",
+                "erase",
                 "help"
             ]
         );

@@ -1,5 +1,6 @@
 //! `tgmesh revoke`: takes a token, or all tokens of a subject, back.
 
+use std::io::Read as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -15,6 +16,8 @@ use crate::cli::{Failure, Outcome};
 
 /// Longest `sub` and `jti` that the gateway takes, in bytes.
 const MAX_NAME_BYTES: usize = 256;
+/// Longest token that is read.
+const MAX_TOKEN_BYTES: u64 = 64 << 10;
 
 /// What `tgmesh revoke` takes.
 #[derive(Debug, clap::Args)]
@@ -26,9 +29,10 @@ pub struct Args {
     /// The token with this id (jti)
     #[arg(long, value_name = "ID", group = "whose")]
     token_id: Option<String>,
-    /// This token; its signature is not looked at
-    #[arg(long, value_name = "JWT", group = "whose", env = "TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    /// The token on standard input; its signature is not looked at
+    // No flag takes it: others see the arguments of a process.
+    #[arg(long, group = "whose")]
+    token_stdin: bool,
     /// Give the rights back
     #[arg(long)]
     undo: bool,
@@ -43,20 +47,29 @@ struct Claims {
 
 pub(crate) async fn run(args: Args) -> Outcome {
     let mut faults = Faults::default();
-    let token_id = faults.optional("--token", args.token.as_deref(), id_of);
     let config = faults.absorb(args.nats.read());
-    let (Some(token_id), Some(config), true) = (token_id, config, faults.is_empty()) else {
+    let (flag, kind, name) = match (args.sub, args.token_id) {
+        (Some(subject), _) => ("--sub", "subject", Ok(subject)),
+        (None, Some(id)) => ("--token-id", "token", Ok(id)),
+        (None, None) => (
+            "--token-stdin",
+            "token",
+            std::io::read_to_string(std::io::stdin().take(MAX_TOKEN_BYTES))
+                .map_err(|error| error.to_string())
+                .and_then(|token| id_of(token.trim())),
+        ),
+    };
+    let name = name.and_then(|name| {
+        if (1..=MAX_NAME_BYTES).contains(&name.len()) {
+            Ok(name)
+        } else {
+            Err(format!("must have 1 to {MAX_NAME_BYTES} bytes"))
+        }
+    });
+    let name = name.map_err(|fault| faults.add(flag, fault)).ok();
+    let (Some(name), Some(config), true) = (name, config, faults.is_empty()) else {
         return Err(Failure::Usage(faults));
     };
-    let (kind, name) = match (args.sub, args.token_id.or(token_id)) {
-        (Some(subject), _) => ("subject", subject),
-        (None, id) => ("token", id.unwrap_or_default()),
-    };
-    if name.is_empty() || name.len() > MAX_NAME_BYTES {
-        let mut faults = Faults::default();
-        faults.add(kind, format!("must have 1 to {MAX_NAME_BYTES} bytes"));
-        return Err(Failure::Usage(faults));
-    }
     let mesh = Mesh::connect(&config, "tgmesh-revoke").await?;
     if args.undo {
         revocations::restore(&mesh, &name).await?;
