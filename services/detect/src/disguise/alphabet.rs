@@ -15,20 +15,24 @@ pub(crate) enum Fold {
     LookAlike(char),
 }
 
-/// `char::is_alphabetic`, without the search for the letters that chat is made of.
+/// `char::is_alphabetic`, without the search for what chat is made of.
 pub(crate) fn is_letter(c: char) -> bool {
     match c {
         '\0'..='\x7f' => c.is_ascii_alphabetic(),
-        'Ѐ'..='ҁ' | 'Ҋ'..='ԯ' | 'ぁ'..='ゖ' | 'ァ'..='ヺ' | '㐀'..='䶿' | '一'..='鿿' | '가'..='힣' => {
-            true
-        }
+        'Ѐ'..='ҁ' | 'Ҋ'..='ԯ' | 'ぁ'..='ゖ' | 'ァ'..='ヺ' | '㐀'..='䶿' | '一'..='鿿' | '가'..='힣' => true,
+        // Pictures.
+        '\u{1f300}'..='\u{1faff}' => false,
         _ => c.is_alphabetic(),
     }
 }
 
 /// `char::is_alphanumeric` in the same way.
 pub(crate) fn is_word(c: char) -> bool {
-    c.is_ascii_digit() || is_letter(c) || (!c.is_ascii() && c.is_numeric())
+    match c {
+        '\0'..='\x7f' => c.is_ascii_alphanumeric(),
+        '\u{1f300}'..='\u{1faff}' => false,
+        _ => is_letter(c) || c.is_numeric(),
+    }
 }
 
 /// What `c` stands for. ASCII is itself.
