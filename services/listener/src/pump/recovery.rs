@@ -278,9 +278,9 @@ impl<'a> Life<'a> {
         if !pump.context.watch.has(place.chat_id) {
             return;
         }
-        pump.context
-            .ledger
-            .open(place.chat_id, place.top_message, place.top_message);
+        let known = pump.channels.get(&id).map(|track| track.sequence.position().last_id);
+        let from = known.unwrap_or(place.top_message);
+        pump.context.ledger.open(place.chat_id, from, place.top_message);
         if pump.channels.contains_key(&id) {
             return;
         }

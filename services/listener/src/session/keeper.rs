@@ -120,6 +120,7 @@ impl Keeper {
                 tokio::select! {
                     biased;
                     () = stop.cancelled() => return Ok(()),
+                    () = self.session.begun() => {}
                     () = sleep_until(at) => {}
                 }
                 match self.flush().await {

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use grammers_session::types::{DcOption, PeerAuth, PeerId, PeerInfo, UpdateState, UpdatesState};
 use grammers_session::{BoxFuture, Session, SessionData};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::content::{AUTH_KEY_BYTES, AccountPosition, ChannelPosition, Content, DcKey, Positions, SavedChannel};
 
@@ -15,6 +15,7 @@ use super::content::{AUTH_KEY_BYTES, AccountPosition, ChannelPosition, Content, 
 pub struct MemorySession {
     inner: Mutex<Inner>,
     changes: watch::Sender<u64>,
+    begun: Notify,
 }
 
 struct Inner {
@@ -44,6 +45,7 @@ impl MemorySession {
         Self {
             inner: Mutex::new(inner),
             changes: watch::Sender::new(0),
+            begun: Notify::new(),
         }
     }
 
@@ -57,6 +59,12 @@ impl MemorySession {
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+
+    /// Waits for a place of something that had none. Until it is stored, a start would follow from
+    /// then on and miss what was posted since.
+    pub async fn begun(&self) {
+        self.begun.notified().await;
     }
 
     /// Sends every connection to this address.
@@ -88,12 +96,19 @@ impl MemorySession {
         account: Option<AccountPosition>,
         channels: impl IntoIterator<Item = (i64, ChannelPosition)>,
     ) {
+        let mut begun = false;
         self.change(|content| {
+            let positions = &mut content.positions;
             if let Some(account) = account {
-                content.positions.account = Some(account);
+                begun |= positions.account.replace(account).is_none();
             }
-            content.positions.channels.extend(channels);
+            for (id, channel) in channels {
+                begun |= positions.channels.insert(id, channel).is_none();
+            }
         });
+        if begun {
+            self.begun.notify_one();
+        }
     }
 
     /// Forgets channels that the account left.

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
+use tgmesh_stream::kv::Bucket;
 use tgmesh_telegram_sim::{Config, LoadSpec, LoadState};
 use tgmesh_testkit::until;
 
-use crate::ledger::{all_accounted, config};
+use crate::ledger::{all_accounted, config, followed};
 use crate::world::{LIMIT, Listener, World, is_soak, seed};
 
 #[tokio::test]
@@ -23,6 +24,18 @@ async fn kills_at_random_moments_under_load_lose_nothing() {
     })
     .await;
     let mut listener = world.listener().await;
+    // A first start follows from then on; it is over when that place is stored.
+    let bucket = Bucket::open(&world.mesh, "tgmesh_ledger").await.unwrap();
+    let begun = async || {
+        for chat in followed(&world) {
+            let key = format!("sim-1.{chat}");
+            if chat < -1_000_000_000_000 && bucket.get(&key).await.unwrap().is_none() {
+                return false;
+            }
+        }
+        true
+    };
+    assert!(until(LIMIT, begun).await, "the ledger is not begun");
     let load = LoadSpec {
         messages: None,
         rate: Some(600.0),
