@@ -54,19 +54,10 @@ impl<'a> Detections<'a> {
     /// See [`StoreError`]. Nothing of the batch is written then, or (after a broken connection) all
     /// of it may be: the same call again is right in both cases.
     pub async fn insert_batch(&self, rows: &[Row]) -> Result<Inserted, StoreError> {
-        let retention = self.store.retention;
-        let kept: Vec<&Row> = rows
-            .iter()
-            .filter(|row| !retention.is_expired(row.message_date_us, row.now_us))
-            .collect();
-        let written = if kept.is_empty() {
-            0
-        } else {
-            let dates = kept.iter().map(|row| row.message_date_us);
-            let columns = Columns::of(kept.clone(), retention);
-            self.store.insert(Partitioned::Detections, dates, &columns).await?
-        };
-        Ok(Inserted::of(rows.len(), kept.len(), written))
+        let times = |row: &Row| (row.message_date_us, row.now_us);
+        self.store
+            .insert(Partitioned::Detections, rows, times, Columns::of)
+            .await
     }
 }
 

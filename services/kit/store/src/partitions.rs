@@ -6,7 +6,8 @@ use deadpool_postgres::Object;
 
 use crate::error::StoreError;
 use crate::month::Month;
-use crate::store::{Store, Task};
+use crate::retention::Retention;
+use crate::store::{Inserted, Store, Task};
 
 /// A table that is partitioned by the month of the message's date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,22 +31,35 @@ impl Partitioned {
 const MOST_TRIES: u32 = 5;
 
 impl Store {
-    /// Carries out an insert of rows of these dates (µs), and makes the partitions they need.
-    pub(crate) async fn insert<T: Task>(
+    /// Writes the rows that are not too old, and makes the partitions they need. `times` gives a
+    /// row's date and the present (µs), `columns` what carries the insert out.
+    pub(crate) async fn insert<'a, R, T: Task<Output = u64>>(
         &self,
         table: Partitioned,
-        dates_us: impl Iterator<Item = i64>,
-        insert: &T,
-    ) -> Result<T::Output, StoreError> {
-        let months: BTreeSet<Month> = dates_us.map(|us| Month::of_ms(us.div_euclid(1000))).collect();
+        rows: &'a [R],
+        times: impl Fn(&R) -> (i64, u64),
+        columns: impl FnOnce(Vec<&'a R>, Retention) -> T,
+    ) -> Result<Inserted, StoreError> {
+        let is_kept = |row: &&R| {
+            let (date_us, now_us) = times(row);
+            !self.retention.is_expired(date_us, now_us)
+        };
+        let kept: Vec<&R> = rows.iter().filter(is_kept).collect();
+        if kept.is_empty() {
+            return Ok(Inserted::of(rows.len(), 0, 0));
+        }
+        let month = |row: &&R| Month::of_ms(times(row).0.div_euclid(1000));
+        let months: BTreeSet<Month> = kept.iter().map(month).collect();
+        let count = kept.len();
+        let columns = columns(kept, self.retention);
         let mut tries = 0;
         loop {
             self.make_months(table, &months).await?;
-            match self.carry_out(insert).await {
+            match self.carry_out(&columns).await {
                 // Somebody dropped a month that was here: make it again, for messages of that month
                 // still come.
                 Err(StoreError::NoPartition(_)) if tries < MOST_TRIES => self.forget_months(),
-                result => return result,
+                result => return Ok(Inserted::of(rows.len(), count, result?)),
             }
             tries += 1;
         }
