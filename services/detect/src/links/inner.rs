@@ -67,8 +67,8 @@ struct Link<'a> {
     start: usize,
     parts: Parts<'a>,
     rows: Vec<&'static table::Site>,
-    /// The chains that its path names, with the end of each.
-    slugs: OnceCell<Vec<(usize, &'static Chain)>>,
+    /// The first chain that its path names, and where the name ends.
+    slug: OnceCell<Option<(usize, &'static Chain)>>,
 }
 
 impl<'a> Inner<'a> {
@@ -97,7 +97,7 @@ impl<'a> Inner<'a> {
                 start,
                 parts,
                 rows,
-                slugs: OnceCell::new(),
+                slug: OnceCell::new(),
             });
         }
         self.link.as_ref()?.tell(at - start)
@@ -143,13 +143,11 @@ impl Link<'_> {
 
     /// Most sites put the chain into a segment before the address or a `chain=` of their own.
     fn named(&self, at: usize) -> Option<&'static Chain> {
-        let slugs = self.slugs.get_or_init(|| {
-            let segments = self.parts.segments_before(usize::MAX);
-            segments
-                .filter_map(|(end, segment)| Some((end, chains::by_slug(segment)?)))
-                .collect()
+        let first = self.slug.get_or_init(|| {
+            let mut segments = self.parts.segments_before(usize::MAX);
+            segments.find_map(|(end, segment)| Some((end, chains::by_slug(segment)?)))
         });
-        let in_path = slugs.first().filter(|(end, _)| *end <= at).map(|(_, chain)| *chain);
+        let in_path = first.filter(|(end, _)| *end <= at).map(|(_, chain)| chain);
         in_path.or_else(|| {
             ["chain", "chainId", "network"]
                 .iter()
