@@ -1,13 +1,12 @@
 //! Erasing a person or a chat.
 
 use tgmesh_proto::detection::{Detection, Forward, Sender, SenderKind};
-use tgmesh_proto::matched::{Match, MatchKind};
 use tgmesh_store::detections::Row;
 use tgmesh_store::{Erased, Store, Subject, matches};
 use tgmesh_testkit::postgres::Database;
 
 use crate::roll_ups::roll_up;
-use crate::{NOW_US, event, inserted, place, start};
+use crate::{NOW_US, event, inserted, matched, place, start};
 
 const ANN: i64 = 7_654_321;
 const BOB: i64 = 42;
@@ -57,22 +56,7 @@ async fn write(store: &Store) -> Vec<Detection> {
     ];
     let done = store.detections().insert_batch(&rows(&events)).await.unwrap();
     assert_eq!(done.rows, 6);
-    let of = said(7, FIRST, ANN, 1);
-    let matched = Match {
-        schema_version: of.schema_version,
-        id: of.id,
-        event: MatchKind::RuleMatched,
-        chain: None,
-        site: None,
-        raw: None,
-        link: None,
-        chat: of.chat,
-        message: of.message,
-        sender: of.sender,
-        rules: of.rules,
-        listener: of.listener,
-        times: of.times,
-    };
+    let matched = matched(said(7, FIRST, ANN, 1));
     let matched = matches::Row::new(matched, place(1), NOW_US).unwrap();
     assert_eq!(store.matches().insert_batch(&[matched]).await.unwrap().rows, 1);
     events

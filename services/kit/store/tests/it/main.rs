@@ -15,6 +15,7 @@ use tgmesh_proto::detection::{
     SenderKind, Times,
 };
 use tgmesh_proto::id::EventId;
+use tgmesh_proto::matched::{Match, MatchKind};
 use tgmesh_store::detections::{Inserted, Place, Row, RowError};
 use tgmesh_store::{DbConfig, Store};
 use tgmesh_testkit::postgres::{Database, Server};
@@ -105,6 +106,25 @@ fn event(n: u64) -> Detection {
             detected_us: NOW_US as i64 + 2,
             published_us: NOW_US as i64 + 3,
         },
+    }
+}
+
+/// A match of this event's message.
+fn matched(of: Detection) -> Match {
+    Match {
+        schema_version: of.schema_version,
+        id: of.id,
+        event: MatchKind::RuleMatched,
+        chain: None,
+        site: None,
+        raw: None,
+        link: None,
+        chat: of.chat,
+        message: of.message,
+        sender: of.sender,
+        rules: of.rules,
+        listener: of.listener,
+        times: of.times,
     }
 }
 

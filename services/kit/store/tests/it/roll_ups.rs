@@ -9,13 +9,13 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
 use tgmesh_proto::detection::{Chat, ChatKind, Detection, EventKind, Family, Forward, Sender, SenderKind};
-use tgmesh_proto::matched::{Match, MatchKind};
+use tgmesh_proto::matched::Match;
 use tgmesh_store::detections::Row;
 use tgmesh_store::{DbConfig, RolledUp, Store, matches};
 use tgmesh_testkit::eventually;
 use tgmesh_testkit::postgres::Database;
 
-use crate::{NOW_US, event, place, start};
+use crate::{NOW_US, event, matched, place, start};
 use model::{Model, OTHER_CHAT};
 
 /// The model's addresses: one in two families, one with coin types.
@@ -90,22 +90,7 @@ fn random_event(n: u64, random: &mut StdRng) -> Detection {
 }
 
 fn random_match(n: u64, random: &mut StdRng) -> Match {
-    let of = random_event(n, random);
-    Match {
-        schema_version: of.schema_version,
-        id: of.id,
-        event: MatchKind::RuleMatched,
-        chain: None,
-        site: None,
-        raw: None,
-        link: None,
-        chat: of.chat,
-        message: of.message,
-        sender: of.sender,
-        rules: of.rules,
-        listener: of.listener,
-        times: of.times,
-    }
+    matched(random_event(n, random))
 }
 
 async fn insert(store: &Store, events: &[Detection]) {

@@ -11,21 +11,13 @@ use tgmesh_store::{DbConfig, Store, audit, matches};
 use crate::{NOW_US, event, inserted, place, start};
 
 fn matched(n: u64) -> Match {
-    let of = event(n);
     Match {
-        schema_version: of.schema_version,
-        id: of.id,
         event: MatchKind::UnresolvedLink,
         chain: Some("solana".to_owned()),
         site: Some("dexscreener.com".to_owned()),
         raw: Some("abc".to_owned()),
         link: Some("https://dexscreener.com/solana/abc".to_owned()),
-        chat: of.chat,
-        message: of.message,
-        sender: of.sender,
-        rules: of.rules,
-        listener: of.listener,
-        times: of.times,
+        ..crate::matched(event(n))
     }
 }
 
