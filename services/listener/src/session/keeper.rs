@@ -29,6 +29,7 @@ pub struct Keeper {
     session: Arc<MemorySession>,
     version: Option<Version>,
     changes: watch::Receiver<u64>,
+    debounce: Duration,
     /// Whether what is stored differs from what is in memory.
     dirty: bool,
     /// Writes without an answer: they may have happened, or may still.
@@ -89,6 +90,7 @@ impl Keeper {
         let keeper = Self {
             account,
             store,
+            debounce: DEBOUNCE,
             // A session under an older key is sealed anew at once.
             dirty: !keyring.is_current(&sealed),
             keyring,
@@ -115,7 +117,7 @@ impl Keeper {
                     _ = self.changes.changed() => self.dirty = true,
                 }
             }
-            let mut at = Instant::now() + DEBOUNCE;
+            let mut at = Instant::now() + self.debounce;
             loop {
                 tokio::select! {
                     biased;
@@ -181,4 +183,59 @@ impl Keeper {
 async fn within<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     let late = |_| Err(StoreError::Unavailable("no answer in time".to_owned()));
     timeout(CALL_TIMEOUT, call).await.unwrap_or_else(late)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::content::{AUTH_KEY_BYTES, AccountPosition, ChannelPosition, DcKey, Positions};
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_mins(1);
+
+    /// What a first start follows from is stored without the usual wait, here one that never ends.
+    #[tokio::test]
+    async fn the_first_places_are_stored_at_once() {
+        let scratch = tgmesh_testkit::Scratch::new().unwrap();
+        let store = Store::folder(scratch.path()).await.unwrap();
+        let keyring = Arc::new(Keyring::parse(&"07".repeat(32).into()).unwrap());
+        let key = DcKey {
+            dc_id: 2,
+            address: "127.0.0.1:1".parse().unwrap(),
+            auth_key: vec![1; AUTH_KEY_BYTES],
+        };
+        let sealed = keyring.seal("sim-1", &Content::new(77, key).encode());
+        store.save("sim-1", &sealed, None).await.unwrap();
+        let loaded = Keeper::load(store.clone(), Arc::clone(&keyring), "sim-1".into()).await;
+        let Saved { session, mut keeper } = loaded.unwrap().unwrap();
+        keeper.debounce = Duration::from_hours(24);
+        let stop = CancellationToken::new();
+        let running = {
+            let stop = stop.clone();
+            tokio::spawn(async move { keeper.run(&stop).await })
+        };
+        let holds = async |places: Positions| {
+            let stored = async || {
+                let (sealed, _) = store.load("sim-1").await.unwrap().unwrap();
+                let plain = keyring.open("sim-1", &sealed).unwrap();
+                Content::decode(&plain).unwrap().positions == places
+            };
+            tgmesh_testkit::eventually(LIMIT, "the places are stored", stored).await;
+        };
+        let account = AccountPosition {
+            pts: 7,
+            ..AccountPosition::default()
+        };
+        let channel = ChannelPosition { pts: 9, last_id: 4 };
+        session.advance(Some(account), []);
+        let mut places = Positions {
+            account: Some(account),
+            ..Positions::default()
+        };
+        holds(places.clone()).await;
+        session.advance(None, [(5, channel)]);
+        places.channels.insert(5, channel);
+        holds(places).await;
+        stop.cancel();
+        running.await.unwrap().unwrap();
+    }
 }
