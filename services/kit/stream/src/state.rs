@@ -2,6 +2,7 @@
 
 use async_nats::jetstream;
 use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::consumer::Info;
 use async_nats::jetstream::response::Response;
 use bytes::Bytes;
 use serde::Serialize;
@@ -77,6 +78,15 @@ pub(crate) async fn info(mesh: &Mesh, stream: &str) -> Result<jetstream::stream:
 /// which the client's own request cannot say.
 pub(crate) async fn ask<V: DeserializeOwned>(mesh: &Mesh, subject: &str) -> Result<Response<V>, StreamError> {
     send(mesh, subject, Bytes::new()).await
+}
+
+/// Asks for a durable consumer; nothing when the stream has none of this name.
+pub(crate) async fn consumer(mesh: &Mesh, stream: &str, durable: &str) -> Result<Option<Info>, StreamError> {
+    match ask(mesh, &format!("CONSUMER.INFO.{stream}.{durable}")).await? {
+        Response::Ok(info) => Ok(Some(info)),
+        Response::Err { error } if error.error_code() == ErrorCode::CONSUMER_NOT_FOUND => Ok(None),
+        Response::Err { error } => Err(refusal(stream, &error)),
+    }
 }
 
 /// One request to the `JetStream` API.

@@ -2,10 +2,6 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::consumer::Info;
-use async_nats::jetstream::response::Response;
-
 use crate::mesh::Mesh;
 use crate::state::{self, StreamError};
 use crate::topology::EPOCH_KEY;
@@ -38,11 +34,7 @@ pub struct Retention {
 /// When the stream does not exist or `JetStream` does not answer.
 pub async fn retention(mesh: &Mesh, stream: &str, durable: &str) -> Result<Retention, StreamError> {
     // The consumer first: the other way round its floor may have passed what was just thrown out.
-    let consumer = match state::ask::<Info>(mesh, &format!("CONSUMER.INFO.{stream}.{durable}")).await? {
-        Response::Ok(info) => Some(info),
-        Response::Err { error } if error.error_code() == ErrorCode::CONSUMER_NOT_FOUND => None,
-        Response::Err { error } => return Err(state::refusal(stream, &error)),
-    };
+    let consumer = state::consumer(mesh, stream, durable).await?;
     let info = state::info(mesh, stream).await?;
     Ok(Retention {
         epoch: info.config.metadata.get(EPOCH_KEY).cloned().unwrap_or_default(),

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::Info;
 use async_nats::jetstream::response::Response;
 use serde_json::json;
 
@@ -53,12 +52,11 @@ impl Standing {
 /// # Errors
 /// When the stream does not exist or `JetStream` does not answer.
 pub async fn standing(mesh: &Mesh, stream: &str, durable: &str) -> Result<Option<Standing>, StreamError> {
-    let path = format!("CONSUMER.INFO.{stream}.{durable}");
-    let Response::Ok(before) = state::ask::<Info>(mesh, &path).await? else {
+    let Some(before) = state::consumer(mesh, stream, durable).await? else {
         return Ok(None);
     };
     let mut info = state::info(mesh, stream).await?;
-    let Response::Ok(consumer) = state::ask::<Info>(mesh, &path).await? else {
+    let Some(consumer) = state::consumer(mesh, stream, durable).await? else {
         return Ok(None);
     };
     let still = before.delivered.consumer_sequence == consumer.delivered.consumer_sequence;
