@@ -58,6 +58,10 @@ fi
 export PROPTEST_RNG_SEED
 echo "PROPTEST_RNG_SEED=$PROPTEST_RNG_SEED"
 
+# The tests wait for servers, clocks and processes most of their time: three at once for each core
+# take half as long as one, and still leave each its share.
+export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(nproc) * 3))}"
+
 mkdir -p $log
 required 'tools' $bootstrap/tools.sh
 required 'browser' $bootstrap/browser.sh
