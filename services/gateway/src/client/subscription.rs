@@ -27,6 +27,8 @@ pub(super) struct Subscription {
     /// When it began, µs since the epoch: what was stored before is the past, not late.
     pub began_us: u64,
     matcher: Arc<Matcher>,
+    /// Whether what waits may have been let pass by an earlier filter.
+    refiltered: bool,
     unique: Option<Unique>,
     catch_up: Option<AbortHandle>,
 }
@@ -44,14 +46,17 @@ impl Subscription {
             slow_since: None,
             began_us: u64::try_from(clock::now_us()).unwrap_or(0),
             matcher,
+            refiltered: false,
             unique,
             catch_up: None,
         }
     }
 
-    /// The part of the filter that is not the fan-out's: text and `unique_within`.
+    /// The part of the filter that is not the fan-out's: text and `unique_within`; and all of it once
+    /// it was changed, because what waits went by the former one.
     pub fn passes(&mut self, event: &Event) -> bool {
-        self.matcher.text_matches(&event.detection.message.text)
+        (!self.refiltered || self.matcher.wants(&event.detection, &event.address_key))
+            && self.matcher.text_matches(&event.detection.message.text)
             && self
                 .unique
                 .as_mut()
@@ -67,6 +72,7 @@ impl Subscription {
     /// Takes over the filter that the hub has for it now. What `unique_within` remembers stays.
     pub fn refiltered(&mut self) {
         self.matcher = self.sub.matcher();
+        self.refiltered = true;
     }
 
     /// Takes over what it remembered when it was here before.
