@@ -3,14 +3,17 @@
 mod auth;
 mod figures;
 mod http;
+mod leak;
 mod limits;
 mod live;
 mod matches;
+mod model;
 mod resume;
 mod revocation;
 mod rights;
 mod settings;
 mod shutdown;
 mod socket;
+mod storm;
 mod unique;
 mod world;

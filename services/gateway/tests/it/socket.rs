@@ -37,6 +37,19 @@ impl Opening {
 impl Socket {
     /// Opens a socket, or tells the HTTP status that came instead.
     pub async fn open(port: u16, opening: &Opening) -> Result<(Self, Option<String>), u16> {
+        let stream = TcpStream::connect(("127.0.0.1", port))
+            .await
+            .expect("the gateway listens");
+        match Self::over(stream, opening).await {
+            Ok(opened) => Ok(opened),
+            Err(Error::Http(response)) => Err(response.status().as_u16()),
+            Err(error) => panic!("the handshake failed: {error}"),
+        }
+    }
+
+    /// Opens one over a connection that may break. The subprotocol that was chosen comes with it.
+    pub async fn over(stream: TcpStream, opening: &Opening) -> Result<(Self, Option<String>), Error> {
+        let port = stream.peer_addr()?.port();
         let mut request = format!("ws://127.0.0.1:{port}/ws")
             .into_client_request()
             .expect("a good URL");
@@ -55,20 +68,12 @@ impl Socket {
                     .insert(name, value.parse().expect("a header value"));
             }
         }
-        let stream = TcpStream::connect(("127.0.0.1", port))
-            .await
-            .expect("the gateway listens");
-        stream.set_nodelay(true).expect("a TCP option");
-        match tokio_tungstenite::client_async(request, stream).await {
-            Ok((stream, response)) => {
-                let protocol = response.headers().get("sec-websocket-protocol");
-                let protocol = protocol.map(|value| value.to_str().expect("ASCII").to_owned());
-                let msgpack = protocol.as_deref() == Some("tgmesh.v1.msgpack");
-                Ok((Self { stream, msgpack }, protocol))
-            }
-            Err(Error::Http(response)) => Err(response.status().as_u16()),
-            Err(error) => panic!("the handshake failed: {error}"),
-        }
+        stream.set_nodelay(true)?;
+        let (stream, response) = tokio_tungstenite::client_async(request, stream).await?;
+        let protocol = response.headers().get("sec-websocket-protocol");
+        let protocol = protocol.map(|value| value.to_str().expect("ASCII").to_owned());
+        let msgpack = protocol.as_deref() == Some("tgmesh.v1.msgpack");
+        Ok((Self { stream, msgpack }, protocol))
     }
 
     /// Opens one with a token and takes `welcome`.

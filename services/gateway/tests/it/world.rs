@@ -1,5 +1,6 @@
 //! A nats-server, a gateway, and somebody who publishes.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -28,7 +29,7 @@ pub struct World {
     pub nats: nats::Server,
     pub mesh: Mesh,
     pub port: u16,
-    publisher: Publisher,
+    pub publisher: Arc<Publisher>,
     gateway: Option<Process>,
     env: Vec<(String, String)>,
 }
@@ -39,44 +40,55 @@ impl World {
     }
 
     pub async fn start_with(env: &[(&str, &str)]) -> Self {
+        let mut world = Self::without_gateway(env).await;
+        world.start_gateway().await;
+        world
+    }
+
+    /// The rest of it; gateways are the test's own.
+    pub async fn without_gateway(env: &[(&str, &str)]) -> Self {
         let nats = nats::Server::start().await.expect("a nats-server");
         let config = config(&nats);
         let mesh = Mesh::connect(&config, "test").await.expect("NATS answers");
         topology::apply(&mesh, &topology::desired(&config))
             .await
             .expect("a topology");
-        let publisher = Publisher::new(&mesh, Limits::default());
+        let publisher = Arc::new(Publisher::new(&mesh, Limits::default()));
         let env = env
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        let mut world = Self {
+        Self {
             nats,
             mesh,
             port: free_port(),
             publisher,
             gateway: None,
             env,
-        };
-        world.start_gateway().await;
-        world
+        }
     }
 
     pub async fn start_gateway(&mut self) {
+        self.gateway = Some(self.spawn_gateway(self.port, 0).await);
+    }
+
+    /// A gateway of the test's own, once it is ready.
+    pub async fn spawn_gateway(&self, port: u16, admin_port: u16) -> Process {
         let spec = Spec::new(env!("CARGO_BIN_EXE_tgmesh-gateway"))
             .env("NATS_URL", self.nats.url())
-            .env("GATEWAY_LISTEN", format!("127.0.0.1:{}", self.port))
-            .env("ADMIN_LISTEN", "127.0.0.1:0")
+            .env("GATEWAY_LISTEN", format!("127.0.0.1:{port}"))
+            .env("ADMIN_LISTEN", format!("127.0.0.1:{admin_port}"))
             .env("JWT_SECRET", SECRET)
             .env("INSTANCE", "gateway-under-test")
             .env("RUST_LOG", "info,tgmesh_gateway=debug")
             .envs(self.env.iter().map(|(name, value)| (name, value)));
-        self.gateway = Some(Process::spawn(spec).expect("the gateway starts"));
-        let url = self.url("/readyz");
+        let gateway = Process::spawn(spec).expect("the gateway starts");
+        let url = format!("http://127.0.0.1:{port}/readyz");
         eventually(PATIENCE, "the gateway is ready", || async {
             reqwest::get(&url).await.is_ok_and(|response| response.status() == 200)
         })
         .await;
+        gateway
     }
 
     pub fn gateway(&self) -> &Process {
@@ -100,16 +112,7 @@ impl World {
 
     /// Publishes an event; a promise of its sequence.
     pub async fn send(&self, event: &Detection) -> tgmesh_stream::publish::Receipt {
-        let payload = codec::encode(event).expect("encodes").into();
-        let subject = subject::detection(event.chat.id, event.family);
-        self.publisher
-            .publish(Outgoing {
-                subject,
-                id: event.id,
-                traceparent: TRACE.to_owned(),
-                payload,
-            })
-            .await
+        self.publisher.publish(outgoing(event)).await
     }
 
     /// Publishes a match; its sequence in MATCHES.
@@ -169,6 +172,30 @@ impl World {
             answer.push_str(&String::from_utf8_lossy(&bytes[..count]));
         }
     }
+}
+
+/// An event as a listener publishes it.
+pub fn outgoing(event: &Detection) -> Outgoing {
+    Outgoing {
+        subject: subject::detection(event.chat.id, event.family),
+        id: event.id,
+        traceparent: TRACE.to_owned(),
+        payload: codec::encode(event).expect("encodes").into(),
+    }
+}
+
+/// Short forms by default; the long ones with `TGMESH_SOAK=1`.
+pub fn soak() -> bool {
+    std::env::var_os("TGMESH_SOAK").is_some_and(|soak| soak == "1")
+}
+
+/// The seed of a test's randomness: the same in the short form, a new one in the long, and always
+/// printed. `TGMESH_SEED` gives one back.
+pub fn seed() -> u64 {
+    let given = std::env::var("TGMESH_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = given.unwrap_or_else(|| if soak() { rand::random() } else { 7 });
+    println!("TGMESH_SEED={seed}");
+    seed
 }
 
 fn config(nats: &nats::Server) -> NatsConfig {
