@@ -63,6 +63,9 @@ async fn follow(config: &tgmesh_stream::NatsConfig, subject: &str) -> Outcome {
             }
             Err(TailError::Stream(error)) => return Err(Failure::from(error)),
         };
+        if let Some((from, to)) = tail.take_missed() {
+            eprintln!("tgmesh: the stream discarded the messages {from} to {to} before they could be read");
+        }
         print(&delivery)?;
     }
 }

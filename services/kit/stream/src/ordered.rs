@@ -27,6 +27,8 @@ pub(crate) struct Ordered {
     epoch: String,
     /// Last sequence that was handed out, or before the first that is wanted.
     last: u64,
+    /// What the stream had lost before it could be read, until it is asked for.
+    missed: Option<(u64, u64)>,
     reader: Option<Reader>,
     wait: Duration,
 }
@@ -56,6 +58,7 @@ impl Ordered {
             prefetch,
             epoch: state.epoch.clone(),
             last,
+            missed: None,
             reader: None,
             wait: FIRST_WAIT,
         }
@@ -67,6 +70,12 @@ impl Ordered {
 
     pub(crate) fn last(&self) -> u64 {
         self.last
+    }
+
+    /// The range after the last message, subjects not regarded, that the stream did not hold any
+    /// more when it was opened again; told once.
+    pub(crate) fn take_missed(&mut self) -> Option<(u64, u64)> {
+        self.missed.take()
     }
 
     /// Makes the consumer if there is none, and tells how many messages match in the stream now.
@@ -167,7 +176,13 @@ impl Ordered {
         if epoch != self.epoch {
             self.epoch.clone_from(&epoch);
             self.last = 0;
+            self.missed = None;
             return Err(StreamError::Epoch(epoch));
+        }
+        if state.first_seq > self.last + 1 {
+            let from = self.missed.map_or(self.last + 1, |(from, _)| from);
+            self.missed = Some((from, state.first_seq - 1));
+            self.last = state.first_seq - 1;
         }
         let name = format!("read_{:016x}", rand::random::<u64>());
         let config = pull::Config {

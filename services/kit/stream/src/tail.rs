@@ -76,6 +76,12 @@ impl Tail {
         })
     }
 
+    /// A range before the next message that the stream lost while this reader was cut off from it,
+    /// inclusive; messages of other subjects may be among them. Each is told once.
+    pub fn take_missed(&mut self) -> Option<(u64, u64)> {
+        self.ordered.take_missed()
+    }
+
     /// Epoch of the stream that is followed.
     #[must_use]
     pub fn epoch(&self) -> &str {

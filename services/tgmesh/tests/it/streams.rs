@@ -1,5 +1,6 @@
 //! The commands that read and mend the streams: `deadletters` and `replay`.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,7 +10,8 @@ use tgmesh_proto::{codec, subject};
 use tgmesh_stream::publish::{Outgoing, publish_one};
 use tgmesh_stream::{Mesh, NatsConfig, deadletter, stream_state, topology, window};
 use tgmesh_testkit::process::Process;
-use tgmesh_testkit::{nats, repo_root};
+use tgmesh_testkit::proxy::Proxy;
+use tgmesh_testkit::{eventually, nats, repo_root};
 
 use crate::support::tgmesh;
 
@@ -191,4 +193,73 @@ async fn a_window_is_read_again() {
     ] {
         assert_eq!(place.run(wrong).await.0, Some(64), "{wrong:?}");
     }
+}
+
+#[tokio::test]
+async fn tail_goes_on_where_it_stood_and_says_what_is_gone() {
+    let mut place = Place::new().await;
+    let proxy = Proxy::start(format!("127.0.0.1:{}", place.nats.port())).await.unwrap();
+    let tail = Process::spawn(tgmesh(&["tail"]).env("NATS_URL", format!("nats://{}", proxy.addr()))).unwrap();
+    let text = || std::fs::read_to_string(tail.log_path()).unwrap();
+    // Message ids are the sequences.
+    let printed = || -> Vec<i64> {
+        let text = text();
+        let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.filter_map(|line| line["message"]["id"].as_i64()).collect()
+    };
+    let stored = AtomicI64::new(0);
+    let publish = async |count: i64| {
+        for _ in 0..count {
+            let n = stored.fetch_add(1, Ordering::Relaxed) + 1;
+            place.publish(n.cast_unsigned(), event(n)).await;
+        }
+        n_of(&stored)
+    };
+    eventually(LIMIT, "it follows", || async {
+        publish(1).await;
+        !printed().is_empty()
+    })
+    .await;
+    let reached = async |end: i64| {
+        eventually(LIMIT, "it prints the last one", || async {
+            printed().last() == Some(&end)
+        })
+        .await;
+    };
+    reached(publish(20).await).await;
+
+    // Cut off; some of what comes meanwhile is gone before it is back.
+    proxy.cut();
+    let before = n_of(&stored);
+    let lost = publish(30).await;
+    let end = publish(20).await;
+    let purge = format!("{{\"seq\":{}}}", lost + 1);
+    let answer = place
+        .nats
+        .request("$JS.API.STREAM.PURGE.DETECTIONS", &purge)
+        .await
+        .unwrap();
+    assert!(answer.contains("\"success\":true"), "{answer}");
+    assert!(tail.is_running());
+    proxy.heal();
+    reached(end).await;
+
+    place.nats.kill().await;
+    place.nats.start_again().await.unwrap();
+    let mut last = end;
+    for _ in 0..20 {
+        last += 1;
+        place.publish(last.cast_unsigned(), event(last)).await;
+    }
+    reached(last).await;
+
+    let first = printed()[0];
+    assert_eq!(printed(), (first..=before).chain(lost + 1..=last).collect::<Vec<_>>());
+    let told = format!("discarded the messages {} to {lost} ", before + 1);
+    assert_eq!(text().matches(&told).count(), 1, "{}", text());
+    assert_eq!(text().matches("discarded").count(), 1, "{}", text());
+}
+
+fn n_of(stored: &AtomicI64) -> i64 {
+    stored.load(Ordering::Relaxed)
 }
