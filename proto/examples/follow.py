@@ -11,6 +11,7 @@ COME_BACK = {1000, 1001, 1005, 1006, 1011, 1012, 1013, 4408, 4429}  # 4409 wants
 async def follow(url, token, count):
     epoch, seen, resume, tries = None, 0, None, 0
     while True:
+        advised = 0
         try:
             async with connect(url, subprotocols=["tgmesh.v1.json", "bearer", token], max_size=2**20) as ws:
                 code = 1006
@@ -31,7 +32,12 @@ async def follow(url, token, count):
                             return 0
                     elif frame["type"] == "position":  # resuming from it, a quiet filter does not age out
                         resume = {"epoch": frame["epoch"], "after": frame["seq"]}
-                    elif frame["type"] in ("gap", "error"):
+                    elif frame["type"] == "gap":  # told once: what is gone does not come back
+                        seen = resume["after"] = max(seen, frame["to"])
+                        print(json.dumps({"lost": frame}), file=sys.stderr)
+                    elif frame["type"] == "reconnect":
+                        advised = frame["after_ms"] / 1000
+                    elif frame["type"] == "error":
                         print(json.dumps(frame), file=sys.stderr)
         except ConnectionClosed as closed:
             code = closed.rcvd.code if closed.rcvd else 1006
@@ -41,7 +47,7 @@ async def follow(url, token, count):
             print(f"refused with {code}", file=sys.stderr)
             return 1
         tries += 1
-        await asyncio.sleep(min(30, 0.25 * 2 ** min(tries, 7)) * random.uniform(0.5, 1))
+        await asyncio.sleep(max(advised * random.uniform(1, 1.5), min(30, 0.25 * 2 ** min(tries, 7)) * random.uniform(0.5, 1)))
 
 
 if __name__ == "__main__":

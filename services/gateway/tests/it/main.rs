@@ -1,6 +1,7 @@
 //! The gateway's binary with a real nats-server, seen through real WebSockets.
 
 mod auth;
+mod clients;
 mod figures;
 mod http;
 mod leak;
