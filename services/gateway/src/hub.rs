@@ -94,8 +94,15 @@ impl Sub {
 pub enum Advance {
     /// At the head: it is live now.
     Live,
-    /// The next events of the ring, and the sequence through which they are complete.
-    Events(Vec<Arc<Event>>, u64),
+    /// The next events of the ring.
+    Events {
+        /// In order.
+        events: Vec<Arc<Event>>,
+        /// Sequences between them that the stream had lost before they could be read, inclusive.
+        holes: Vec<(u64, u64)>,
+        /// The sequence through which this is complete.
+        through: u64,
+    },
     /// Older than the ring, which is complete after this sequence.
     Behind(u64),
     /// The subscription or its epoch has ended.
@@ -172,7 +179,11 @@ impl Hub {
             return Advance::Live;
         }
         match state.ring.after(cursor, most, state.head) {
-            Some((events, through)) => Advance::Events(events, through),
+            Some((events, through)) => Advance::Events {
+                events,
+                holes: state.ring.holes(cursor, through),
+                through,
+            },
             None => Advance::Behind(state.ring.floor()),
         }
     }
@@ -313,6 +324,7 @@ impl State {
     fn head_to(&mut self, seq: u64) {
         if seq > self.head + 1 {
             let (from, to) = (self.head + 1, seq - 1);
+            self.ring.lost(from, to);
             self.index.each(|entry| {
                 let from = from.max(entry.sub.cursor() + 1);
                 if from <= to {

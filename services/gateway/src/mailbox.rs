@@ -89,6 +89,18 @@ impl Mailbox {
         true
     }
 
+    /// As [`Mailbox::offer`], for an event of the past: it leaves room for what is live.
+    pub fn fill(&self, sub: &Sub, event: Arc<Event>) -> bool {
+        let mut state = self.lock();
+        if state.bytes >= ROOM_BYTES || state.closed {
+            return false;
+        }
+        state.put(Item::Event(sub.key, event));
+        drop(state);
+        self.owner.wake();
+        true
+    }
+
     /// Puts something in that is small and has to arrive, full or not.
     pub fn put(&self, item: Item) {
         self.lock().put(item);

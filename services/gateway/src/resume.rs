@@ -1,30 +1,27 @@
 //! Bringing a subscription from a position of the past to the head.
 //!
-//! The ring serves the recent past, windows of the stream the rest. Windows are short, and at most
-//! [`WINDOWS_AT_ONCE`] are read at a time, each only when the client has room for it: a thousand
-//! clients that come back at once take turns, and the live ones do not notice.
+//! The ring serves the recent past, [`windows`] of the stream the rest. Windows are short, shared, and
+//! few are read at a time, each only when the client has room for it: a thousand clients that come
+//! back at once take turns, and the live ones do not notice. A client that has no more room holds on
+//! to nothing: it is asked again for what is left.
 
 mod told;
+mod windows;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tgmesh_lifecycle::trace::TraceParent;
 use tgmesh_proto::frame::{Filter, MAX_LAST, Resume, ServerFrame};
-use tgmesh_proto::{headers, subject};
-use tgmesh_stream::{Mesh, State, StreamError, stream_state, window};
-use tokio::sync::Semaphore;
+use tgmesh_proto::subject;
+use tgmesh_stream::{Mesh, State, StreamError, stream_state};
 
 use crate::event::Event;
 use crate::figures::Figures;
 use crate::filter::Matcher;
 use crate::hub::{Advance, Hub, Place, Seen, Sub};
 use crate::mailbox::Item;
+use windows::{WINDOW, Window, Windows};
 
-/// Windows that are read at a time in this process.
-const WINDOWS_AT_ONCE: usize = 8;
-/// Sequences of a window: about half a megabyte, a few milliseconds.
-const WINDOW: u64 = 512;
 /// Events that are taken from the ring at a time.
 const FROM_RING: usize = 256;
 /// Sequences before the ring that are searched for the `last` events.
@@ -37,8 +34,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 pub struct Past {
     hub: Arc<Hub>,
     mesh: Mesh,
-    turns: Arc<Semaphore>,
-    figures: Figures,
+    windows: Arc<Windows>,
 }
 
 /// Where a subscription comes from.
@@ -57,11 +53,11 @@ impl Past {
     /// Resumes out of this hub and stream.
     #[must_use]
     pub fn new(hub: Arc<Hub>, mesh: Mesh, figures: Figures) -> Self {
+        let windows = Windows::new(Arc::clone(&hub), mesh.clone(), figures);
         Self {
             hub,
             mesh,
-            turns: Arc::new(Semaphore::new(WINDOWS_AT_ONCE)),
-            figures,
+            windows: Arc::new(windows),
         }
     }
 
@@ -168,31 +164,34 @@ impl Past {
         // Repeats within the past that this process did not see itself.
         let mut seen = Seen::default();
         loop {
-            let (events, through) = match self.hub.advance(sub, cursor, FROM_RING) {
+            let mut window = match self.hub.advance(sub, cursor, FROM_RING) {
                 Advance::Live => {
                     sub.mailbox.put(Item::Live(sub.key));
                     return Ok(());
                 }
                 Advance::Over => return Err(Gone),
-                Advance::Events(events, through) => (events, through),
+                Advance::Events { events, holes, through } => Window { events, holes, through },
                 Advance::Behind(floor) => {
-                    let window = self.window(sub, cursor + 1, floor.min(cursor + WINDOW), floor).await?;
-                    for (from, to) in window.holes {
-                        gap(sub, from, to);
-                    }
-                    let new = |event: &Arc<Event>| seen.insert(event.detection.id, event.seq, event.published_us);
-                    (window.events.into_iter().filter(new).collect(), window.through)
+                    let mut window = self.window(sub, cursor + 1, floor.min(cursor + WINDOW), floor).await?;
+                    // What was not handed over is read again, and is no repeat then.
+                    window.events.retain(|event| {
+                        let id = event.detection.id;
+                        seen.insert(id, event.seq, event.published_us) || seen.first(&id) == Some(event.seq)
+                    });
+                    window
                 }
             };
             let matcher = sub.matcher();
             // What is not wanted goes now, not when the client has room for the rest.
-            let wanted = |event: &Arc<Event>| matcher.wants(&event.detection, &event.address_key);
-            let events: Vec<_> = events.into_iter().filter(wanted).collect();
-            for event in events {
-                self.hand(sub, event).await?;
+            window
+                .events
+                .retain(|event| matcher.wants(&event.detection, &event.address_key));
+            let through = window.through;
+            cursor = fill(sub, window, cursor);
+            sub.mailbox.put(Item::Through(sub.key, cursor));
+            if cursor < through && !sub.mailbox.room().await {
+                return Err(Gone);
             }
-            sub.mailbox.put(Item::Through(sub.key, through));
-            cursor = through;
         }
     }
 
@@ -220,53 +219,9 @@ impl Past {
             .await
     }
 
-    /// Reads `from..=to`; where the stream holds nothing of it any more, goes on to what is left
-    /// of `from..=end`.
+    /// See [`Windows::read`].
     async fn window(&self, sub: &Sub, from: u64, to: u64, end: u64) -> Result<Window, Gone> {
-        self.patiently(sub, || async {
-            // The semaphore is never closed.
-            let _turn = self.turns.acquire().await;
-            self.figures.windows.inc();
-            let mut reader = window::read(&self.mesh, subject::DETECTIONS, from, Some(to), &[]).await?;
-            if self
-                .hub
-                .place()
-                .is_none_or(|place| *place.epoch != *reader.state().epoch)
-            {
-                return Err(StreamError::Unavailable("the stream has a new epoch".to_owned()));
-            }
-            let oldest = reader.state().first_seq;
-            let through = if oldest > to { end.min(oldest - 1) } else { to };
-            let mut window = Window {
-                events: Vec::new(),
-                holes: Vec::new(),
-                through,
-            };
-            let mut next = from;
-            while let Some(delivery) = reader.next().await? {
-                if delivery.seq > next {
-                    window.holes.push((next, delivery.seq - 1));
-                }
-                next = delivery.seq + 1;
-                let trace = delivery.header(headers::TRACEPARENT).and_then(TraceParent::parse);
-                // What cannot be read was counted and told when it was live.
-                if let Ok(event) = Event::read(delivery.seq, delivery.published_us, &delivery.payload, trace) {
-                    window.events.push(Arc::new(event));
-                }
-            }
-            if next <= through {
-                window.holes.push((next, through));
-            }
-            let ids: Vec<_> = window
-                .events
-                .iter()
-                .map(|event| (event.seq, event.detection.id))
-                .collect();
-            let repeats = self.hub.repeats(&ids);
-            window.events.retain(|event| !repeats.contains(&event.seq));
-            Ok(window)
-        })
-        .await
+        self.patiently(sub, || self.windows.read(from, to, end)).await
     }
 
     /// Tries until it succeeds or the client is gone.
@@ -290,12 +245,25 @@ impl Past {
     }
 }
 
-/// Events of a range, and the parts of the range that the stream does not have any more.
-struct Window {
-    events: Vec<Arc<Event>>,
-    holes: Vec<(u64, u64)>,
-    /// Where it ends.
-    through: u64,
+/// Hands over as much of a window, in order, as there is room for. Returns the place up to which the
+/// subscription is complete.
+fn fill(sub: &Sub, window: Window, mut cursor: u64) -> u64 {
+    let mut holes = window.holes.into_iter().peekable();
+    for event in window.events {
+        let seq = event.seq;
+        while let Some((from, to)) = holes.next_if(|&(_, to)| to < seq) {
+            gap(sub, from.max(cursor + 1), to);
+            cursor = to;
+        }
+        if !sub.mailbox.fill(sub, event) {
+            return cursor;
+        }
+        cursor = seq;
+    }
+    for (from, to) in holes {
+        gap(sub, from.max(cursor + 1), to);
+    }
+    window.through
 }
 
 fn gap(sub: &Sub, from: u64, to: u64) {

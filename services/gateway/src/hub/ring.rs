@@ -9,11 +9,17 @@ use crate::event::Event;
 /// busy mesh and hours of a quiet one.
 const MAX_WEIGHT: usize = 64 << 20;
 
+/// Holes that are remembered; beyond that the oldest part of the ring goes with its holes.
+const MAX_HOLES: usize = 1_000;
+
 /// Events in the order of their sequences.
 #[derive(Debug, Default)]
 pub(super) struct Ring {
     events: VecDeque<Arc<Event>>,
-    /// Every event after this sequence, up to the head, is here, unless it was a repeat or unreadable.
+    /// What the stream had lost before it could be read, inclusive.
+    holes: VecDeque<(u64, u64)>,
+    /// Every event after this sequence, up to the head, is here, unless it was a repeat, unreadable
+    /// or lost.
     floor: u64,
     weight: usize,
 }
@@ -39,6 +45,28 @@ impl Ring {
             self.weight -= oldest.weight();
             self.floor = oldest.seq;
         }
+        while self.holes.front().is_some_and(|&(_, to)| to <= self.floor) {
+            self.holes.pop_front();
+        }
+    }
+
+    /// Notes that these sequences will not come.
+    pub fn lost(&mut self, from: u64, to: u64) {
+        self.holes.push_back((from, to));
+        if self.holes.len() > MAX_HOLES
+            && let Some((_, to)) = self.holes.pop_front()
+        {
+            self.floor = self.floor.max(to);
+            while let Some(oldest) = self.events.pop_front_if(|event| event.seq <= to) {
+                self.weight -= oldest.weight();
+            }
+        }
+    }
+
+    /// What of `after + 1..=through` will not come.
+    pub fn holes(&self, after: u64, through: u64) -> Vec<(u64, u64)> {
+        let part = |&(from, to): &(u64, u64)| (from.max(after + 1), to.min(through));
+        self.holes.iter().map(part).filter(|(from, to)| from <= to).collect()
     }
 
     /// At most `most` events after `cursor`, and the sequence through which they are complete;

@@ -47,6 +47,24 @@ fn seqs(items: &[Item]) -> Vec<u64> {
 }
 
 #[test]
+fn what_the_stream_had_lost_is_told_to_who_comes_later() {
+    let hub = hub();
+    for seq in [1, 2, 6, 7, 10] {
+        hub.accept(&in_chat(seq, 7));
+    }
+    let late = sub(&hub, &Filter::default());
+    let advance = |cursor, most| match hub.advance(&late, cursor, most) {
+        Advance::Events { events, holes, through } => {
+            (events.iter().map(|event| event.seq).collect::<Vec<_>>(), holes, through)
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(advance(0, 99), (vec![1, 2, 6, 7, 10], vec![(3, 5), (8, 9)], 10));
+    assert_eq!(advance(0, 3), (vec![1, 2, 6], vec![(3, 5)], 6));
+    assert_eq!(advance(4, 2), (vec![6, 7], vec![(5, 5)], 7));
+}
+
+#[test]
 fn every_kind_of_filter_is_found_and_left() {
     let hub = hub();
     let address = Filter {
@@ -145,7 +163,7 @@ fn a_full_mailbox_puts_behind_and_nobody_else() {
     assert_eq!(seqs(&items), (1..n).collect::<Vec<_>>());
     assert!(matches!(items.last(), Some(Item::Behind(_))));
     assert_eq!(slow.cursor(), n - 1);
-    let Advance::Events(events, through) = hub.advance(&slow, slow.cursor(), 10) else {
+    let Advance::Events { events, through, .. } = hub.advance(&slow, slow.cursor(), 10) else {
         panic!("it is in the ring")
     };
     assert_eq!((events.len(), through), (2, n + 1));
@@ -184,7 +202,7 @@ fn the_ring_forgets_the_oldest_and_says_so() {
     let floor = hub.recent_floor();
     assert!((90..300).contains(&floor), "{floor}");
     assert!(matches!(hub.advance(&late, floor - 1, 1), Advance::Behind(at) if at == floor));
-    assert!(matches!(hub.advance(&late, floor, 1), Advance::Events(events, _) if events[0].seq == floor + 1));
+    assert!(matches!(hub.advance(&late, floor, 1), Advance::Events { events, .. } if events[0].seq == floor + 1));
     assert!(hub.find(floor).is_none() && hub.find(floor + 1).is_some());
 }
 
@@ -230,7 +248,7 @@ proptest! {
                 Step::Advance if is_live => {}
                 Step::Advance => match hub.advance(&one, cursor, 3) {
                     Advance::Live => is_live = true,
-                    Advance::Events(events, through) => {
+                    Advance::Events { events, through, .. } => {
                         let matcher = one.matcher();
                         for event in events {
                             if matcher.wants(&event.detection, &event.address_key) {
@@ -251,7 +269,7 @@ proptest! {
         while !is_live {
             match hub.advance(&one, cursor, 3) {
                 Advance::Live => is_live = true,
-                Advance::Events(events, through) => {
+                Advance::Events { events, through, .. } => {
                     got.extend(seqs(&taken(&one)));
                     got.extend(events.iter().filter(|event| event.detection.chat.id == chat).map(|event| event.seq));
                     cursor = through;

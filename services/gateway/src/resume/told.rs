@@ -1,6 +1,7 @@
 //! What a subscription with `unique_within` was told before it went away.
 
-use super::{Gone, Past, WINDOW, wants};
+use super::windows::block_start;
+use super::{Gone, Past, wants};
 use crate::event::Event;
 use crate::hub::Sub;
 use crate::mailbox::Item;
@@ -36,7 +37,8 @@ impl Past {
             let oldest = self.state(sub).await?.first_seq.max(1);
             let begin = begin.max(oldest - 1);
             while is_open && to > begin {
-                let from = (begin + 1).max(to.saturating_sub(WINDOW - 1));
+                // Up to the end of a block, which is what a window gives.
+                let from = (begin + 1).max(block_start(to));
                 let window = self.window(sub, from, to, to).await?;
                 is_open = window.events.iter().rev().all(|event| look(event));
                 to = from - 1;

@@ -123,6 +123,42 @@ async fn what_the_stream_lost_is_told() {
     check(&world, false).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hole_is_told_in_its_place() {
+    let mut world = World::start().await;
+    let last = world.publish_many(6_000, -1).await;
+    world.kill_gateway().await;
+    // The first two are left to the stream, the last is read into memory at the start.
+    let gone = [150, 151, 700, 5_500];
+    for seq in gone {
+        world.delete_message(seq).await;
+    }
+    world.start_gateway().await;
+    // Again and again, because what was read for the first is kept for the others.
+    for start in [100, 149, 150] {
+        let (mut socket, welcome) = Socket::welcomed(world.port, &token(&json!({}))).await;
+        socket
+            .subscribe("s", json!({}), Some(after(&welcome["epoch"], start)))
+            .await;
+        let mut told = Vec::new();
+        while told.last() != Some(&last) {
+            let frame = socket.next().await.expect("a frame");
+            match frame["type"].as_str() {
+                Some("detection") => {
+                    assert!(!gone.contains(&seq_of(&frame)), "{frame}");
+                    told.push(seq_of(&frame));
+                }
+                Some("gap") => {
+                    let (from, to) = (frame["from"].as_u64(), frame["to"].as_u64());
+                    told.extend(from.expect("a sequence")..=to.expect("a sequence"));
+                }
+                _ => assert_eq!(frame["type"], "position", "{frame}"),
+            }
+        }
+        assert_eq!(told, (start + 1..=last).collect::<Vec<_>>());
+    }
+}
+
 /// A client as the contract wants it: comes back whenever it is closed and resumes where it was.
 async fn persistent(port: u16, token: String, filter: Value, until: tokio::sync::watch::Receiver<u64>) -> Vec<u64> {
     let (mut seqs, mut resume, mut position) = (Vec::new(), None::<Value>, 0);

@@ -146,6 +146,12 @@ impl World {
             .await;
     }
 
+    /// Takes one message out of the stream.
+    pub async fn delete_message(&self, seq: u64) {
+        self.api("STREAM.MSG.DELETE.DETECTIONS", &json!({ "seq": seq }).to_string())
+            .await;
+    }
+
     /// Makes the stream anew.
     pub async fn recreate_stream(&self) {
         self.api("STREAM.DELETE.DETECTIONS", "").await;
