@@ -78,18 +78,17 @@ impl Windows {
         let epoch = self.hub.place().ok_or_else(new_epoch)?.epoch;
         let slot = self.shelf().slot(&epoch, block);
         let mut kept = slot.lock().await;
-        let whole = match &*kept {
-            Some(whole) => Arc::clone(whole),
-            None => {
-                let whole = Arc::new(self.fetch(first, last, last).await?);
-                if whole.events.is_empty() {
-                    drop(kept);
-                    return self.fetch(from, to, end).await;
-                }
-                *kept = Some(Arc::clone(&whole));
-                self.shelf().weigh(&epoch, block, whole.weight());
-                whole
+        let whole = if let Some(whole) = &*kept {
+            Arc::clone(whole)
+        } else {
+            let whole = Arc::new(self.fetch(first, last, last).await?);
+            if whole.events.is_empty() {
+                drop(kept);
+                return self.fetch(from, to, end).await;
             }
+            *kept = Some(Arc::clone(&whole));
+            self.shelf().weigh(&epoch, block, whole.weight());
+            whole
         };
         drop(kept);
         Ok(whole.part(from, to.min(last)))

@@ -246,15 +246,15 @@ async fn tail_goes_on_where_it_stood_and_says_what_is_gone() {
 
     place.nats.kill().await;
     place.nats.start_again().await.unwrap();
-    let mut last = end;
+    let mut newest = end;
     for _ in 0..20 {
-        last += 1;
-        place.publish(last.cast_unsigned(), event(last)).await;
+        newest += 1;
+        place.publish(newest.cast_unsigned(), event(newest)).await;
     }
-    reached(last).await;
+    reached(newest).await;
 
     let first = printed()[0];
-    assert_eq!(printed(), (first..=before).chain(lost + 1..=last).collect::<Vec<_>>());
+    assert_eq!(printed(), (first..=before).chain(lost + 1..=newest).collect::<Vec<_>>());
     let told = format!("discarded the messages {} to {lost} ", before + 1);
     assert_eq!(text().matches(&told).count(), 1, "{}", text());
     assert_eq!(text().matches("discarded").count(), 1, "{}", text());
