@@ -137,6 +137,30 @@ describe('a connection', () => {
     expect(gateway.opened).toHaveLength(1)
   })
 
+  test('asks again for a token while whoever issues them is away', async () => {
+    const world = new World()
+    const gateway = new Gateway(world)
+    let asked = 0
+    const renew = async () => {
+      asked += 1
+      if (asked < 4) throw new Error('away')
+      return 'd.e.f'
+    }
+    const { client, seqs, lost } = start(world, gateway, { renew })
+    world.advance(10)
+    onlyLink(gateway).cut(4409)
+    gateway.publish()
+    for (let second = 0; second < 60; second++) {
+      for (let turn = 0; turn < 5; turn++) await Promise.resolve()
+      world.advance(1_000)
+    }
+    expect(asked).toBe(4)
+    expect(client.connection.phase).toBe('live')
+    expect(gateway.opened.map(({ protocols }) => protocols[2])).toEqual(['a.b.c', 'd.e.f'])
+    expect(seqs()).toEqual([1])
+    expect(lost).toEqual([])
+  })
+
   test('waits longer from attempt to attempt, but at most half a minute', () => {
     const world = new World()
     const gateway = new Gateway(world)

@@ -40,7 +40,10 @@ export interface Options {
   connection?(connection: Connection): void
   /** An error frame that names no subscription. */
   error?(code: string, message: string): void
-  /** Gives a new token of the same subject before the old one ends; absent, the connection ends with it. */
+  /**
+   * Gives a new token of the same subject before the old one ends; absent, the connection ends with it. Asked again,
+   * after a wait, when it rejects; `undefined` is for good.
+   */
   renew?(): Promise<string | undefined>
   codec?: Codec
   environment?: Environment
@@ -232,12 +235,17 @@ export class Client {
     }
   }
 
-  async #renew(): Promise<void> {
+  async #renew(attempt = 1): Promise<void> {
     const old = this.#token
-    const token = await this.#options.renew?.().catch(() => undefined)
     // Meanwhile someone may have signed in by hand or left.
-    if (token === undefined || this.#token !== old || this.#connection.phase === 'closed') return
-    this.signIn(token)
+    const isMoot = () => this.#token !== old || this.#connection.phase === 'closed'
+    try {
+      const token = await this.#options.renew?.()
+      if (token !== undefined && !isMoot()) this.signIn(token)
+    } catch {
+      // Whoever issues tokens is away, as a gateway can be: not a reason to stay out for good.
+      if (!isMoot()) this.#later(backoff(attempt, this.#environment.random), () => void this.#renew(attempt + 1))
+    }
   }
 
   #send(frame: ClientFrame): void {
