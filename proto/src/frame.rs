@@ -139,6 +139,29 @@ pub enum EventName {
     UnresolvedLink,
 }
 
+impl EventName {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [
+        Self::Called,
+        Self::AddedByEdit,
+        Self::Retracted,
+        Self::RuleMatched,
+        Self::UnresolvedLink,
+    ];
+
+    /// The word on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Called => EventKind::Called.as_str(),
+            Self::AddedByEdit => EventKind::AddedByEdit.as_str(),
+            Self::Retracted => EventKind::Retracted.as_str(),
+            Self::RuleMatched => MatchKind::RuleMatched.as_str(),
+            Self::UnresolvedLink => MatchKind::UnresolvedLink.as_str(),
+        }
+    }
+}
+
 impl From<EventKind> for EventName {
     fn from(kind: EventKind) -> Self {
         match kind {

@@ -1,7 +1,10 @@
 //! The table `audit_log`: who did or watched what, and when.
 
 use deadpool_postgres::Object;
+use tgmesh_proto::SCHEMA_VERSION;
 use tgmesh_proto::audit::AuditEvent;
+use tgmesh_proto::id::EventId;
+use tokio_postgres::types::{self, ToSql, Type};
 
 use crate::error::StoreError;
 use crate::fit::{self, Place, RowError};
@@ -88,6 +91,87 @@ impl<'a> AuditLog<'a> {
     /// See [`StoreError`].
     pub async fn count(&self) -> Result<u64, StoreError> {
         self.store.count("audit_log").await
+    }
+}
+
+/// Which entries are wanted; fields are AND.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Name of the service.
+    pub service: Option<String>,
+    /// What happened.
+    pub event: Option<String>,
+    /// Who did it.
+    pub actor: Option<String>,
+    /// To what.
+    pub target: Option<String>,
+    /// From here on, µs since the epoch.
+    pub since_us: Option<i64>,
+    /// Before this, µs since the epoch.
+    pub until_us: Option<i64>,
+    /// Below this place in the order of time and id.
+    pub before: Option<(i64, EventId)>,
+}
+
+impl AuditLog<'_> {
+    /// At most `limit` entries, newest first.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn read(&self, wanted: &Wanted, limit: u32) -> Result<Vec<AuditEvent>, StoreError> {
+        let limit = limit.into();
+        self.store.carry_out(&Read { wanted, limit }).await
+    }
+}
+
+struct Read<'a> {
+    wanted: &'a Wanted,
+    limit: i64,
+}
+
+impl Task for Read<'_> {
+    type Output = Vec<AuditEvent>;
+
+    async fn run(&self, client: &mut Object) -> Result<Self::Output, StoreError> {
+        let query = "SELECT id, service, event, at, instance, actor, target, detail FROM audit_log \
+                     WHERE ($1::text IS NULL OR service = $1) AND ($2::text IS NULL OR event = $2) \
+                     AND ($3::text IS NULL OR actor = $3) AND ($4::text IS NULL OR target = $4) \
+                     AND ($5::timestamptz IS NULL OR at >= $5) AND ($6::timestamptz IS NULL OR at < $6) \
+                     AND ($7::timestamptz IS NULL OR at <= $7 AND (at, id) < ($7, $8::uuid)) \
+                     ORDER BY at DESC, id DESC LIMIT $9";
+        let wanted = self.wanted;
+        let (since, until) = (wanted.since_us.map(Time), wanted.until_us.map(Time));
+        let (at, id) = wanted.before.map_or((None, None), |(at_us, id)| {
+            (Some(Time(at_us)), Some(Uuid(*id.as_bytes())))
+        });
+        // With the types given there is one round trip, and the plan is made for these values: what
+        // is not asked for is not compared.
+        let params: [(&(dyn ToSql + Sync), Type); 9] = [
+            (&wanted.service, Type::TEXT),
+            (&wanted.event, Type::TEXT),
+            (&wanted.actor, Type::TEXT),
+            (&wanted.target, Type::TEXT),
+            (&since, Type::TIMESTAMPTZ),
+            (&until, Type::TIMESTAMPTZ),
+            (&at, Type::TIMESTAMPTZ),
+            (&id, Type::UUID),
+            (&self.limit, Type::INT8),
+        ];
+        let rows = client.query_typed(query, &params).await?;
+        let entry = |row: &tokio_postgres::Row| {
+            Ok(AuditEvent {
+                schema_version: SCHEMA_VERSION.to_owned(),
+                id: EventId::from_bytes(row.try_get::<_, Uuid>(0)?.0),
+                service: row.try_get(1)?,
+                event: row.try_get(2)?,
+                at_us: row.try_get::<_, Time>(3)?.0,
+                instance: row.try_get(4)?,
+                actor: row.try_get(5)?,
+                target: row.try_get(6)?,
+                detail: row.try_get::<_, types::Json<_>>(7)?.0,
+            })
+        };
+        rows.iter().map(entry).collect()
     }
 }
 

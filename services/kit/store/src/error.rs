@@ -22,6 +22,9 @@ pub enum StoreError {
     /// No answer in time.
     #[error("Postgres did not answer within {0} s")]
     Timeout(u64),
+    /// A row holds what this version does not know.
+    #[error("a row cannot be read: {0}")]
+    Unreadable(String),
     /// A migration does not fit the database, or failed.
     #[error("couldn't migrate the database: {0}")]
     Migration(String),
@@ -34,7 +37,7 @@ impl StoreError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Connection(_) | Self::Timeout(_) | Self::NoPartition(_) => true,
-            Self::Migration(_) => false,
+            Self::Migration(_) | Self::Unreadable(_) => false,
             Self::Database { code, .. } => {
                 // Classes: 08 connection, 40 rollback (serialization, deadlock), 53 resources (disk
                 // full, too many connections), 57 operator (shutdown, crash recovery, cancelled),

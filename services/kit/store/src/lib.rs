@@ -14,6 +14,8 @@ pub mod detections;
 mod erase;
 mod error;
 mod fit;
+pub mod history;
+pub mod known;
 pub mod matches;
 mod month;
 mod partitions;

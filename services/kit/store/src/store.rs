@@ -84,6 +84,24 @@ impl Store {
         })
     }
 
+    /// A pool for somebody who only reads: no statement of it may write, or take longer than
+    /// `patience`; what takes longer is cancelled by the server. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// As [`Store::new`].
+    pub fn reader(config: &DbConfig, connections: usize, patience: Duration) -> Result<Self, StoreError> {
+        let mut config = config.clone();
+        let given = config.pg.get_options().unwrap_or_default();
+        // Compiling a statement takes longer than any of these may run. Statistics never know the
+        // newest partition, and whoever takes it for empty reads it from end to end.
+        let options = format!(
+            "{given} -c default_transaction_read_only=on -c statement_timeout={} -c jit=off -c enable_seqscan=off",
+            patience.as_millis()
+        );
+        config.pg.options(options.trim_start());
+        Self::new(&config, connections)
+    }
+
     /// Connects, and waits with growing pauses while the server is away.
     ///
     /// # Errors
