@@ -13,7 +13,7 @@ use crate::delivery::Delivery;
 use crate::mesh::Mesh;
 use crate::publish::Stored;
 use crate::state::{StreamError, describe};
-pub use shelf::{Letter, RetryError, Shelf, find, open, remove, retry};
+pub use shelf::{Letter, RetryError, Shelf, find, open, open_from, remove, retry};
 
 /// Why the message is here.
 pub const REASON: &str = "Tgmesh-Deadletter-Reason";

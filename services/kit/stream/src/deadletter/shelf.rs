@@ -68,7 +68,15 @@ pub struct Shelf {
 /// # Errors
 /// When DEADLETTERS does not exist or `JetStream` does not answer.
 pub async fn open(mesh: &Mesh) -> Result<Shelf, StreamError> {
-    let window = window::read(mesh, subject::DEADLETTERS, 1, None, &[]).await?;
+    open_from(mesh, 1).await
+}
+
+/// As [`open`], from a letter's number on.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_from(mesh: &Mesh, seq: u64) -> Result<Shelf, StreamError> {
+    let window = window::read(mesh, subject::DEADLETTERS, seq, None, &[]).await?;
     Ok(Shelf { window })
 }
 
