@@ -1,4 +1,22 @@
-//! `/api`: every path of it needs a token.
+//! `/api`: every path of it needs a token, and answers with JSON or a problem document.
+
+mod accept;
+mod answers;
+mod csv;
+mod cursor;
+mod detections;
+mod events;
+mod export;
+mod facts;
+mod fault;
+mod filter;
+mod ledgers;
+mod metrics;
+mod openapi;
+mod pace;
+mod params;
+
+pub use pace::Pace;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -6,87 +24,174 @@ use std::time::Instant;
 use bytes::Buf;
 use futures_util::{Stream, StreamExt as _};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use tgmesh_lifecycle::clock;
-use tgmesh_proto::stats::HistogramSnapshot;
 use tgmesh_stream::revocations;
 use warp::reply::{Reply as _, Response};
 
-use crate::auth::MAX_NAME_BYTES;
+use crate::auth::{Grant, MAX_NAME_BYTES};
 use crate::gateway::Gateway;
-use crate::mesh_stats::View;
-use crate::problem::problem;
+use crate::reader::{Reader, Unanswered};
 use crate::upgrade::bearer;
+use fault::Fault;
+use params::Params;
 
 const METRICS: &str = "/api/metrics/telegram-stream";
 const REVOCATIONS: &str = "/api/revocations";
-/// Name of the durable consumer whose pods share the work of writing to Postgres.
-const CONSUMER_GROUP: &str = "archiver";
+const JSON: &str = "application/json";
 
-/// Latencies, in the order of a message's way: name in the answer, service, histogram.
-const HOPS: [(&str, &str, &str); 5] = [
-    ("detect", "listener", "received_to_detected_seconds"),
-    ("listenerToStream", "listener", "received_to_published_seconds"),
-    ("streamToWebSocket", "gateway", "stream_to_client_seconds"),
-    ("streamToDatabase", "archiver", "stream_to_commit_seconds"),
-    ("databaseBatch", "archiver", "batch_seconds"),
-];
-
-/// What counts as an error of the mesh: something was lost, failed or has to be looked at. A
-/// client's mistakes are not among them.
-const ERRORS: [(&str, &str); 10] = [
-    ("listener", "publish_failures_total"),
-    ("listener", "unreachable_total"),
-    ("archiver", "batch_errors_total"),
-    ("archiver", "deadletters_total"),
-    ("archiver", "matches_batch_errors_total"),
-    ("archiver", "matches_deadletters_total"),
-    ("archiver", "audit_batch_errors_total"),
-    ("archiver", "audit_deadletters_total"),
-    ("gateway", "undecodable_events_total"),
-    ("gateway", "client_panics_total"),
-];
+/// A request whose token is good.
+struct Call<'a> {
+    gateway: &'a Arc<Gateway>,
+    grant: Grant,
+    query: &'a str,
+    headers: &'a HeaderMap,
+    /// `HEAD`: nobody reads the body.
+    is_head: bool,
+}
 
 /// Answers a request below `/api`.
-#[must_use]
-pub fn answer(gateway: &Gateway, method: &Method, path: &str, headers: &HeaderMap) -> Response {
-    let Some(token) = bearer(headers) else {
-        return problem(StatusCode::UNAUTHORIZED, "Authorization: Bearer is missing");
-    };
-    let grant = match gateway.verify(token) {
-        Ok(grant) => grant,
-        Err(reason) => return problem(StatusCode::UNAUTHORIZED, reason),
-    };
-    if !gateway.revocations.are_known() {
-        return problem(StatusCode::SERVICE_UNAVAILABLE, "not ready yet");
-    }
-    if path == REVOCATIONS {
-        return not_allowed("POST");
-    }
-    if path != METRICS {
-        return problem(StatusCode::NOT_FOUND, "there is no such resource");
-    }
-    if method != Method::GET && method != Method::HEAD {
-        return not_allowed("GET, HEAD");
-    }
-    let view = gateway.mesh_stats.view(Instant::now(), clock::now_ms());
-    let mut response = warp::reply::json(&metrics(&view, grant.rights.role.sees_instances())).into_response();
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-        .headers_mut()
-        .insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+pub async fn answer(gateway: Arc<Gateway>, method: &Method, path: &str, query: &str, headers: &HeaderMap) -> Response {
+    gateway.figures.api_requests.inc();
+    let answer = route(&gateway, method, path, query, headers).await;
+    answer.unwrap_or_else(|fault| {
+        match &fault {
+            Fault::Limited(_) => gateway.figures.api_limited.inc(),
+            Fault::Unanswered(_) => gateway.figures.api_unanswered.inc(),
+            _ => {}
+        }
+        fault.response()
+    })
+}
+
+/// `/openapi.json`: what there is, for everyone.
+pub fn description() -> Response {
+    let mut response = Response::new(openapi::text().into());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
-fn not_allowed(allowed: &'static str) -> Response {
-    let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "this resource has other methods");
-    response
-        .headers_mut()
-        .insert(header::ALLOW, HeaderValue::from_static(allowed));
-    response
+async fn route(
+    gateway: &Arc<Gateway>,
+    method: &Method,
+    path: &str,
+    query: &str,
+    headers: &HeaderMap,
+) -> Result<Response, Fault> {
+    let grant = admit(gateway, headers)?;
+    if path == REVOCATIONS {
+        return Err(Fault::Method("POST"));
+    }
+    let resource = Resource::of(path)?;
+    if method != Method::GET && method != Method::HEAD {
+        return Err(Fault::Method("GET, HEAD"));
+    }
+    let call = Call {
+        gateway,
+        grant,
+        query,
+        headers,
+        is_head: method == Method::HEAD,
+    };
+    let mut response = match resource {
+        Resource::Metrics => {
+            call.accept_json()?;
+            let view = gateway.mesh_stats.view(Instant::now(), clock::now_ms());
+            call.json(&metrics::metrics(&view, call.grant.rights.role.sees_instances()))
+        }
+        Resource::Detections => detections::answer(&call).await?,
+        Resource::Address(address) => facts::address(&call, &address).await?,
+        Resource::Chats => facts::chats(&call).await?,
+        Resource::Sender(id) => facts::sender(&call, &id).await?,
+        Resource::DeadLetters => ledgers::dead_letters(&call).await?,
+        Resource::Audit => ledgers::audit(&call).await?,
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept, authorization"));
+    Ok(response)
+}
+
+/// Checks the token, and how often its subject asks.
+fn admit(gateway: &Gateway, headers: &HeaderMap) -> Result<Grant, Fault> {
+    let token = bearer(headers).ok_or(Fault::Unauthorized("Authorization: Bearer is missing"))?;
+    let grant = gateway.verify(token).map_err(Fault::Unauthorized)?;
+    if !gateway.revocations.are_known() {
+        return Err(Fault::NotReady("not ready yet"));
+    }
+    gateway
+        .pace
+        .take(&grant.subject, Instant::now())
+        .map_err(Fault::Limited)?;
+    Ok(grant)
+}
+
+/// What can be read.
+enum Resource {
+    Metrics,
+    Detections,
+    Address(String),
+    Chats,
+    Sender(String),
+    DeadLetters,
+    Audit,
+}
+
+impl Resource {
+    fn of(path: &str) -> Result<Self, Fault> {
+        let below = |start: &str| {
+            let name = path.strip_prefix(start)?;
+            (!name.is_empty() && !name.contains('/')).then(|| params::decode_path(name))
+        };
+        match path {
+            METRICS => return Ok(Self::Metrics),
+            "/api/detections" => return Ok(Self::Detections),
+            "/api/chats" => return Ok(Self::Chats),
+            "/api/deadletters" => return Ok(Self::DeadLetters),
+            "/api/audit" => return Ok(Self::Audit),
+            _ => {}
+        }
+        if let Some(address) = below("/api/addresses/") {
+            return Ok(Self::Address(address?));
+        }
+        if let Some(id) = below("/api/senders/") {
+            return Ok(Self::Sender(id?));
+        }
+        Err(Fault::NotFound)
+    }
+}
+
+impl Call<'_> {
+    fn reader(&self) -> Result<&Reader, Fault> {
+        Ok(self.gateway.reader.as_ref().ok_or(Unanswered::Absent)?)
+    }
+
+    fn params(&self) -> Result<Params, Fault> {
+        Ok(Params::parse(self.query)?)
+    }
+
+    /// For what has one form only.
+    fn accept_json(&self) -> Result<(), Fault> {
+        match accept::choose(self.headers, &[JSON]) {
+            Some(_) => Ok(()),
+            None => Err(Fault::NotAcceptable("this resource is application/json")),
+        }
+    }
+
+    fn operator(&self) -> Result<(), Fault> {
+        if self.grant.rights.role.administers() {
+            Ok(())
+        } else {
+            Err(Fault::Forbidden("only an operator may see this"))
+        }
+    }
+
+    fn json(&self, answer: &impl Serialize) -> Response {
+        warp::reply::json(answer).into_response()
+    }
 }
 
 /// `POST /api/revocations`: what to revoke.
@@ -102,20 +207,27 @@ pub async fn revoke<B, E>(gateway: Arc<Gateway>, headers: HeaderMap, body: impl 
 where
     B: Buf,
 {
-    let grant = match bearer(&headers).map(|token| gateway.verify(token)) {
-        Some(Ok(grant)) => grant,
-        Some(Err(reason)) => return problem(StatusCode::UNAUTHORIZED, reason),
-        None => return problem(StatusCode::UNAUTHORIZED, "Authorization: Bearer is missing"),
-    };
-    if !grant.rights.role.administers() {
-        return problem(StatusCode::FORBIDDEN, "only an operator may revoke");
+    let stored = store_revocation(&gateway, &headers, body).await;
+    match stored {
+        Ok(()) => warp::reply::with_status(warp::reply(), StatusCode::NO_CONTENT).into_response(),
+        Err(fault) => fault.response(),
     }
-    let Some(body) = bounded(body).await else {
-        return problem(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "the body is larger than 4096 bytes, or broke off",
-        );
-    };
+}
+
+async fn store_revocation<B, E>(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    body: impl Stream<Item = Result<B, E>>,
+) -> Result<(), Fault>
+where
+    B: Buf,
+{
+    let token = bearer(headers).ok_or(Fault::Unauthorized("Authorization: Bearer is missing"))?;
+    let grant = gateway.verify(token).map_err(Fault::Unauthorized)?;
+    if !grant.rights.role.administers() {
+        return Err(Fault::Forbidden("only an operator may revoke"));
+    }
+    let body = bounded(body).await.ok_or(Fault::TooLarge)?;
     let asked = serde_json::from_slice(&body).ok().and_then(|asked| match asked {
         Revocation {
             token_id: Some(name),
@@ -128,25 +240,20 @@ where
         _ => None,
     });
     let Some((kind, name)) = asked.filter(|(_, name)| (1..=MAX_NAME_BYTES).contains(&name.len())) else {
-        return problem(
-            StatusCode::BAD_REQUEST,
-            "the body has to be {\"token_id\": …} or {\"subject\": …}",
-        );
+        return Err(Fault::Bad(params::Bad {
+            parameter: None,
+            problem: "the body has to be {\"token_id\": …} or {\"subject\": …}".to_owned(),
+        }));
     };
-    let Some(mesh) = gateway.mesh.get() else {
-        return problem(StatusCode::SERVICE_UNAVAILABLE, "not ready yet");
-    };
+    let mesh = gateway.mesh.get().ok_or(Fault::NotReady("not ready yet"))?;
     if let Err(error) = revocations::revoke(mesh, &name, &grant.subject, clock::now_ms()).await {
         tracing::warn!(%error, "a revocation was not stored");
-        return problem(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the revocation was not stored, try again",
-        );
+        return Err(Fault::NotReady("the revocation was not stored, try again"));
     }
     gateway
         .audit
         .note("revoke", Some(&grant.subject), Some(&format!("{kind}:{name}")), []);
-    warp::reply::with_status(warp::reply(), StatusCode::NO_CONTENT).into_response()
+    Ok(())
 }
 
 /// A body of at most 4,096 bytes.
@@ -167,55 +274,4 @@ async fn bounded<B: Buf, E>(body: impl Stream<Item = Result<B, E>>) -> Option<Ve
         }
     }
     Some(bytes)
-}
-
-fn metrics(view: &View, with_instances: bool) -> Value {
-    let histogram = |name: &str| {
-        let hop = HOPS.iter().find(|hop| hop.0 == name);
-        hop.map_or_else(HistogramSnapshot::default, |&(_, service, metric)| {
-            view.histogram(service, metric)
-        })
-    };
-    let average_ms = |name: &str| histogram(name).mean_us().map(|us| us / 1000.0);
-    let (rss, heap) = view.memory();
-    let latency: serde_json::Map<_, _> = HOPS
-        .iter()
-        .map(|&(name, ..)| (name.to_owned(), percentiles(&histogram(name))))
-        .collect();
-    let mut body = json!({
-        "messagesProcessed": view.counter("listener", "messages_total"),
-        "contractsDetected": view.counter("listener", "detections_total"),
-        "streamQueueSize": view.largest("archiver", "lag_messages") as u64,
-        "avgListenerToStreamLatency": average_ms("listenerToStream"),
-        "avgStreamToWebSocketLatency": average_ms("streamToWebSocket"),
-        "avgDatabaseBatchLatency": average_ms("databaseBatch"),
-        "batchesWritten": view.counter("archiver", "batches_total"),
-        "websocketDeliveries": view.counter("gateway", "deliveries_total"),
-        "websocketClients": view.gauge("gateway", "clients") as u64,
-        "errors": ERRORS.iter().map(|(service, name)| view.counter(service, name)).sum::<u64>(),
-        "uptime": view.uptime_ms(),
-        "memoryUsage": { "rss": rss, "heap": heap },
-        "consumerGroupId": CONSUMER_GROUP,
-        "latency": latency,
-    });
-    if with_instances {
-        let instances = view.instances().into_iter().map(|living| {
-            json!({
-                "service": living.last.service,
-                "instance": living.last.instance,
-                "uptime": view.age_ms(living),
-                "memoryUsage": { "rss": living.last.rss_bytes, "heap": living.last.heap_bytes },
-                "counters": living.last.counters,
-                "gauges": living.last.gauges,
-            })
-        });
-        body["instances"] = instances.collect();
-    }
-    body
-}
-
-/// In milliseconds; nothing where nothing was observed within the window.
-fn percentiles(histogram: &HistogramSnapshot) -> Value {
-    let quantile = |q| histogram.quantile_us(q).map(|us| us as f64 / 1000.0);
-    json!({ "p50": quantile(0.5), "p99": quantile(0.99), "p999": quantile(0.999) })
 }

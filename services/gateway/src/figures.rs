@@ -48,6 +48,12 @@ pub struct Figures {
     pub rendered: Counter,
     /// Entries of the audit log that found no room while NATS was away, or were too many.
     pub audit_lost: Counter,
+    /// Requests below `/api`.
+    pub api_requests: Counter,
+    /// Requests below `/api` that came too fast.
+    pub api_limited: Counter,
+    /// Requests below `/api` that the database did not answer.
+    pub api_unanswered: Counter,
     /// Open, authenticated connections.
     pub clients: Gauge,
     /// Live subscriptions.
@@ -124,6 +130,15 @@ impl Figures {
             audit_lost: metrics.counter(
                 "audit_lost_total",
                 "Audit entries that found no room while NATS was away, or were too many.",
+            ),
+            api_requests: metrics.counter("api_requests_total", "Requests below /api."),
+            api_limited: metrics.counter(
+                "api_limited_total",
+                "Requests below /api refused because their subject asks too often.",
+            ),
+            api_unanswered: metrics.counter(
+                "api_unanswered_total",
+                "Requests below /api that the database did not answer: away, busy, or too long a query.",
             ),
             clients: metrics.gauge("clients", "Open, authenticated connections."),
             live: metrics.gauge("live_subscriptions", "Subscriptions that get events as they come."),

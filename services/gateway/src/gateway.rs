@@ -14,12 +14,14 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::api::Pace;
 use crate::audit::{Audit, Entries};
 use crate::auth::{Grant, Refusal, Verifier};
 use crate::figures::Figures;
 use crate::http_server;
 use crate::hub::{self, Hub, Matches};
 use crate::mesh_stats::MeshStats;
+use crate::reader::Reader;
 use crate::registry::Registry;
 use crate::resume::Past;
 use crate::revocations::Revocations;
@@ -55,6 +57,10 @@ pub struct Gateway {
     pub audit: Audit,
     /// Reports of all processes of the mesh.
     pub mesh_stats: MeshStats,
+    /// The past beyond the stream; nothing where no database is configured.
+    pub reader: Option<Reader>,
+    /// How often a subject may ask the API.
+    pub pace: Pace,
     /// Metrics.
     pub figures: Figures,
     /// When to stop.
@@ -102,6 +108,8 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
     })?;
     let addr = listener.local_addr().context("couldn't read the address for clients")?;
     tracing::info!(%addr, "listening for clients");
+    let reader = config.database.as_ref().map(Reader::new).transpose();
+    let reader = reader.context("couldn't set up the connections to Postgres")?;
     let figures = Figures::new(&process.metrics);
     let (audit, entries) = Audit::new(&process.instance, figures.audit_lost.clone());
     let gateway = Arc::new(Gateway {
@@ -115,6 +123,8 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
         mesh: OnceLock::new(),
         audit,
         mesh_stats: MeshStats::default(),
+        reader,
+        pace: Pace::default(),
         figures,
         shutdown: process.shutdown.clone(),
         clients: TaskTracker::new(),

@@ -108,11 +108,17 @@ fn routes(
     let api = warp::path("api")
         .and(warp::method())
         .and(warp::path::full())
+        .and(query())
         .and(with_gateway.clone())
         .and(warp::header::headers_cloned())
-        .map(|method, path: warp::path::FullPath, gateway: Arc<Gateway>, headers| {
-            api::answer(&gateway, &method, path.as_str(), &headers)
-        });
+        .then(
+            |method, path: warp::path::FullPath, query: String, gateway, headers| async move {
+                api::answer(gateway, &method, path.as_str(), &query, &headers).await
+            },
+        );
+    let description = warp::path!("openapi.json")
+        .and(warp::get().or(warp::head()).unify())
+        .map(api::description);
     let revocation = warp::path!("api" / "revocations")
         .and(warp::post())
         .and(with_gateway)
@@ -129,6 +135,8 @@ fn routes(
             std::future::ready(assets::serve(path.as_str(), &headers).ok_or_else(warp::reject::not_found))
         });
     socket
+        .or(description)
+        .unify()
         .or(revocation)
         .unify()
         .or(api)
@@ -141,6 +149,11 @@ fn routes(
         .unify()
 }
 
+/// What stands behind the question mark.
+fn query() -> impl Filter<Extract = (String,), Error = Infallible> + Copy {
+    warp::query::raw().or(warp::any().map(String::new)).unify()
+}
+
 /// What no route answers. warp does not tell which of them came closest, but its reply's status does.
 async fn refusal(rejection: warp::Rejection) -> Result<Response, Infallible> {
     let status = if rejection.is_not_found() {
@@ -150,10 +163,7 @@ async fn refusal(rejection: warp::Rejection) -> Result<Response, Infallible> {
     } else {
         StatusCode::BAD_REQUEST
     };
-    Ok(problem(
-        status,
-        "see /openapi.json of the project's proto folder for what there is",
-    ))
+    Ok(problem(status, "see /openapi.json for what there is"))
 }
 
 fn upgrade(gateway: Arc<Gateway>, headers: &HeaderMap, on_upgrade: Option<OnUpgrade>) -> Response {

@@ -19,6 +19,7 @@ mod hub;
 mod mailbox;
 mod mesh_stats;
 mod problem;
+mod reader;
 mod registry;
 mod resume;
 mod revocations;

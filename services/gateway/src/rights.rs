@@ -116,6 +116,18 @@ impl Rights {
             && event.confidence >= self.min_confidence
     }
 
+    /// Whether this chat may be seen.
+    #[must_use]
+    pub fn permit_chat(&self, id: i64) -> bool {
+        self.chats.contains(id)
+    }
+
+    /// Whether no chat is left out.
+    #[must_use]
+    pub fn permit_every_chat(&self) -> bool {
+        self.chats == Chats::All
+    }
+
     /// Whether this match may be seen at all. It has no family and no confidence, so whoever may
     /// see some families or confidences alone may see none.
     #[must_use]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use tgmesh_lifecycle::settings::{self, CommonArgs, Faults, Settings};
+use tgmesh_store::DbConfig;
 use tgmesh_stream::{NatsArgs, NatsConfig};
 
 use crate::auth::{Algorithm, Keys, Verifier};
@@ -16,6 +17,10 @@ const MIN_SECRET_BYTES: usize = 32;
 const MAX_JWKS_BYTES: u64 = 1 << 20;
 
 /// Serves detections to WebSocket clients, the HTTP API and the dashboard.
+///
+/// The past is read from the database of the variable `DATABASE_URL`
+/// (postgres://user:password@host:port/name), or of `DATABASE_URL_FILE`, the path of a file that
+/// holds it. Without it, /api/detections and the like answer 503.
 #[derive(Debug, clap::Parser)]
 #[command(name = "tgmesh-gateway", version)]
 pub struct Args {
@@ -66,6 +71,8 @@ pub struct Config {
     pub max_connections: usize,
     /// Where NATS is.
     pub nats: NatsConfig,
+    /// Where the past is.
+    pub database: Option<DbConfig>,
 }
 
 impl Settings for Args {
@@ -83,12 +90,14 @@ impl Settings for Args {
         let audience = faults.value("JWT_AUDIENCE", &self.jwt_audience, not_empty);
         let issuer = faults.optional("JWT_ISSUER", self.jwt_issuer.as_deref(), settings::text);
         let nats = faults.absorb(self.nats.read());
+        let database = faults.secret("DATABASE_URL", |url| DbConfig::parse(url.expose_secret()));
         Some(Config {
             listen: listen?,
             verifier: Verifier::new(keys?, &audience?, issuer?.as_deref()),
             origins: origins?.unwrap_or_default(),
             max_connections: usize::try_from(max_connections?).unwrap_or(usize::MAX),
             nats: nats?,
+            database: database?,
         })
     }
 }

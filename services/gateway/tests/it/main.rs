@@ -3,12 +3,14 @@
 mod auth;
 mod clients;
 mod figures;
+mod history;
 mod http;
 mod leak;
 mod limits;
 mod live;
 mod matches;
 mod model;
+mod past;
 mod resume;
 mod revocation;
 mod rights;
