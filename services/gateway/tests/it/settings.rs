@@ -9,6 +9,8 @@ fn run(env: &[(&str, &str)]) -> Output {
         "JWT_ALGORITHM",
         "NATS_URL",
         "ALLOWED_ORIGINS",
+        "DATABASE_URL",
+        "DATABASE_URL_FILE",
     ] {
         command.env_remove(name);
     }
@@ -25,6 +27,7 @@ fn every_fault_in_one_run_and_64() {
         ("NATS_URL", "http://x"),
         ("STREAM_MAX_AGE", "7"),
         ("LOG_FORMAT", "xml"),
+        ("DATABASE_URL", "mysql://ann:hunter2@db/x"),
     ]);
     assert_eq!(output.status.code(), Some(64));
     let text = String::from_utf8(output.stderr).expect("UTF-8");
@@ -36,6 +39,7 @@ fn every_fault_in_one_run_and_64() {
         "NATS_URL",
         "STREAM_MAX_AGE",
         "LOG_FORMAT",
+        "DATABASE_URL",
     ];
     for name in names {
         assert_eq!(
@@ -45,7 +49,10 @@ fn every_fault_in_one_run_and_64() {
         );
     }
     assert_eq!(text.lines().count(), names.len(), "{text}");
-    assert!(!text.contains("and secret"), "a secret was printed: {text}");
+    assert!(
+        !text.contains("and secret") && !text.contains("hunter2"),
+        "a secret was printed: {text}"
+    );
 }
 
 #[test]
