@@ -133,6 +133,7 @@ fn kind(error: &StoreError) -> String {
         StoreError::Timeout(_) => "timeout".to_owned(),
         StoreError::Migration(_) => "migration".to_owned(),
         StoreError::NoPartition(_) => "partition".to_owned(),
+        StoreError::Unreadable(_) => "row".to_owned(),
     }
 }
 
