@@ -250,6 +250,8 @@ pub async fn run<H: Handler>(
                         }
                     }
                 }
+                // Asked again above.
+                Pulled::Expired => {}
                 Pulled::Lost(why) => {
                     tracing::info!(why, consumer = consumer.durable, "pulling again");
                     counts.lost_pulls.fetch_add(1, Ordering::Relaxed);

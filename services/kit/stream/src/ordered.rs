@@ -129,6 +129,8 @@ impl Ordered {
                     );
                     self.reader = None;
                 }
+                // Asked again above.
+                Pulled::Expired => {}
                 Pulled::Lost(why) => {
                     tracing::debug!(
                         stream = self.stream,

@@ -30,6 +30,9 @@ const SILENCE: Duration = Duration::from_secs(5);
 pub(crate) enum Pulled {
     /// A message.
     Delivery(Delivery),
+    /// A request ran out: fewer messages are under way than were asked for, or none, so whoever
+    /// reads on has to ask again.
+    Expired,
     /// The requests under way count for nothing any more; make sure that the consumer is still
     /// there, and pull again.
     Lost(&'static str),
@@ -130,8 +133,8 @@ impl Pull {
             };
             self.heard = Instant::now();
             if let Some(status) = message.status {
-                if let Some(lost) = self.on_status(status, &message) {
-                    return lost;
+                if let Some(news) = self.on_status(status, &message) {
+                    return news;
                 }
                 continue;
             }
@@ -173,13 +176,13 @@ impl Pull {
                     unfilled,
                     "a pull request ended"
                 );
-                match unfilled {
+                Some(match unfilled {
                     Some(unfilled) => {
                         self.outstanding = self.outstanding.saturating_sub(unfilled);
-                        None
+                        Pulled::Expired
                     }
-                    None => Some(self.lost("the server ended the request")),
-                }
+                    None => self.lost("the server ended the request"),
+                })
             }
         }
     }

@@ -71,6 +71,19 @@ async fn goes_on_after_the_last_sequence_over_restarts() {
     assert_eq!(numbers(&mut tail, 10).await, (3100..3110).collect::<Vec<_>>());
 }
 
+/// The server keeps a request that it cannot fill for half a minute: this is what lies behind it.
+#[tokio::test]
+async fn a_quiet_stream_is_read_on() {
+    let (_server, mesh) = start().await;
+    let mut tail = Tail::open(&mesh, "DETECTIONS", Start::New, None).await.unwrap();
+    // One call that waits all the time: each new call would ask anew.
+    let waiting = tokio::spawn(async move { numbers(&mut tail, 1).await });
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    assert!(!waiting.is_finished());
+    fill(&mesh, 0..1).await;
+    assert_eq!(waiting.await.unwrap(), [0]);
+}
+
 #[tokio::test]
 async fn a_wire_that_falls_silent_is_noticed() {
     let (server, direct) = start().await;
