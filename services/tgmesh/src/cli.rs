@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use tgmesh_lifecycle::settings::{EXIT_USAGE, Faults};
 use tracing_subscriber::EnvFilter;
 
-use crate::{detect, erase, load, replay, revoke, service, tail, token, topology, up};
+use crate::{detect, erase, keygen, load, replay, revoke, service, tail, token, topology, up};
 
 /// tgmesh: contract addresses out of Telegram, live
 #[derive(Debug, Parser)]
@@ -25,6 +25,8 @@ enum Command {
     Up(up::Args),
     /// Sign a token for the gateway and print it
     Token(token::Args),
+    /// Make a key that signs tokens, and the key set that a gateway checks them with
+    Keygen(keygen::Args),
     /// Take a token, or all tokens of a subject, back
     Revoke(revoke::Args),
     /// Find contract addresses in text: JSON lines in, JSON lines out
@@ -96,6 +98,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = match cli.command {
         Command::Detect(args) => detect::run(&args),
         Command::Token(args) => token::run(&args),
+        Command::Keygen(args) => keygen::run(&args),
         Command::Up(args) => block_on(up::run(args)),
         Command::Revoke(args) => block_on(revoke::run(args)),
         Command::Tail(args) => block_on(tail::run(args)),

@@ -8,6 +8,7 @@ pub mod token;
 mod audit;
 mod detect;
 mod erase;
+mod keygen;
 pub mod load;
 mod replay;
 mod revoke;

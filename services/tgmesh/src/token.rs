@@ -46,9 +46,13 @@ pub struct Args {
     /// How long it is valid
     #[arg(long, value_name = "DURATION", default_value = "1h")]
     ttl: String,
-    /// HS256 with `JWT_SECRET`; RS256, ES256 or `EdDSA` with `JWT_PRIVATE_KEY` (PEM)
+    /// HS256 with `JWT_SECRET`; RS256, ES256 or `EdDSA` with `JWT_PRIVATE_KEY` (PEM, PKCS#8); either also as
+    /// `JWT_SECRET_FILE`, `JWT_PRIVATE_KEY_FILE`
     #[arg(long, env = "JWT_ALGORITHM", value_name = "NAME", default_value = "HS256")]
     jwt_algorithm: String,
+    /// Name of the key in the gateway's key set, as `tgmesh keygen` told it; without it the gateway tries each key
+    #[arg(long, value_name = "ID")]
+    kid: Option<String>,
     /// Audience
     #[arg(long, env = "JWT_AUDIENCE", value_name = "NAME", default_value = "tgmesh")]
     jwt_audience: String,
@@ -118,6 +122,7 @@ pub struct Signer {
     key: EncodingKey,
     audience: String,
     issuer: Option<String>,
+    key_id: Option<String>,
 }
 
 impl Signer {
@@ -129,6 +134,7 @@ impl Signer {
             key: EncodingKey::from_secret(secret.expose_secret().as_bytes()),
             audience: "tgmesh".to_owned(),
             issuer: None,
+            key_id: None,
         }
     }
 
@@ -145,13 +151,7 @@ impl Signer {
     fn read(algorithm: &str, audience: &str, issuer: Option<&str>, state: &Path, faults: &mut Faults) -> Option<Self> {
         let audience = faults.value("JWT_AUDIENCE", audience, settings::text);
         let issuer = faults.optional("JWT_ISSUER", issuer, settings::text);
-        let algorithm = faults.value("JWT_ALGORITHM", algorithm, |name| match name {
-            "HS256" => Ok(Algorithm::HS256),
-            "RS256" => Ok(Algorithm::RS256),
-            "ES256" => Ok(Algorithm::ES256),
-            "EdDSA" => Ok(Algorithm::EdDSA),
-            _ => Err("must be HS256, RS256, ES256 or EdDSA".to_owned()),
-        })?;
+        let algorithm = faults.value("JWT_ALGORITHM", algorithm, self::algorithm)?;
         let key = if algorithm == Algorithm::HS256 {
             let given = faults.secret("JWT_SECRET", shared_key)?;
             given.or_else(|| kept_key(state, faults))
@@ -163,6 +163,7 @@ impl Signer {
             key: key?,
             audience: audience?,
             issuer: issuer?,
+            key_id: None,
         })
     }
 
@@ -182,7 +183,9 @@ impl Signer {
             exp: now.saturating_add(ttl).as_secs(),
             jti: format!("{:032x}", rand::random::<u128>()),
         };
-        jsonwebtoken::encode(&Header::new(self.algorithm), &signed, &self.key).context("couldn't sign the token")
+        let mut header = Header::new(self.algorithm);
+        header.kid.clone_from(&self.key_id);
+        jsonwebtoken::encode(&header, &signed, &self.key).context("couldn't sign the token")
     }
 }
 
@@ -199,9 +202,10 @@ pub(crate) fn run(args: &Args) -> Outcome {
         &args.state,
         &mut faults,
     );
-    let (Some(claims), Some(ttl), Some(signer), true) = (claims, ttl, signer, faults.is_empty()) else {
+    let (Some(claims), Some(ttl), Some(mut signer), true) = (claims, ttl, signer, faults.is_empty()) else {
         return Err(Failure::Usage(faults));
     };
+    signer.key_id.clone_from(&args.kid);
     println!("{}", signer.sign(&claims, ttl)?);
     Ok(ExitCode::SUCCESS)
 }
@@ -240,6 +244,17 @@ fn claims(args: &Args, faults: &mut Faults) -> Option<Claims> {
         max_connections: max_connections?,
         rate: rate?,
     })
+}
+
+/// An algorithm by its name in RFC 7518 or RFC 8037.
+pub(crate) fn algorithm(name: &str) -> Result<Algorithm, String> {
+    match name {
+        "HS256" => Ok(Algorithm::HS256),
+        "RS256" => Ok(Algorithm::RS256),
+        "ES256" => Ok(Algorithm::ES256),
+        "EdDSA" => Ok(Algorithm::EdDSA),
+        _ => Err("must be HS256, RS256, ES256 or EdDSA".to_owned()),
+    }
 }
 
 fn chat(raw: &str) -> Result<Value, String> {
@@ -282,7 +297,8 @@ fn kept_key(state: &Path, faults: &mut Faults) -> Option<EncodingKey> {
         .map(|secret| EncodingKey::from_secret(secret.trim().as_bytes()))
 }
 
-fn private_key(algorithm: Algorithm, pem: &SecretString) -> Result<EncodingKey, String> {
+/// A private key in PEM. What is wrong with it is told without its content.
+pub(crate) fn private_key(algorithm: Algorithm, pem: &SecretString) -> Result<EncodingKey, String> {
     let bytes = pem.expose_secret().as_bytes();
     let key = match algorithm {
         Algorithm::RS256 => EncodingKey::from_rsa_pem(bytes),

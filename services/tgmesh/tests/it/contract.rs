@@ -13,9 +13,10 @@ const SERVICES: [&str; 4] = [
     "tgmesh-gateway",
     "tgmesh-telegram-sim",
 ];
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
     "up",
     "token",
+    "keygen",
     "revoke",
     "detect",
     "tail",

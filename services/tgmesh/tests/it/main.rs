@@ -8,6 +8,7 @@ mod contract;
 mod detect;
 mod erase;
 mod house;
+mod keys;
 mod load;
 mod python;
 mod settings;
