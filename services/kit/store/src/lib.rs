@@ -16,6 +16,7 @@ mod error;
 mod fit;
 pub mod history;
 pub mod known;
+mod login;
 pub mod matches;
 mod month;
 mod partitions;

@@ -14,6 +14,8 @@ pub const JWT_SECRET: &str = "jwt.secret";
 pub(super) const ENCRYPTION_KEY: &str = "telegram.key";
 /// Where the database is; it holds a password.
 pub(super) const DATABASE_URL: &str = "database.url";
+/// The same for those who only read.
+pub(super) const READER_URL: &str = "database-reader.url";
 
 /// The state folder of one mesh, held by one process at a time.
 #[derive(Debug)]

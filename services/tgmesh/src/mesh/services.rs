@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use tgmesh_testkit::find_binary;
 use tgmesh_testkit::process::{Process, Spec};
 
-use super::folder::{DATABASE_URL, ENCRYPTION_KEY, JWT_SECRET};
+use super::folder::{DATABASE_URL, ENCRYPTION_KEY, JWT_SECRET, READER_URL};
 use super::{Mesh, Part, Simulator, Telegram};
 
 /// The account that the simulator's chats are seen through.
@@ -62,9 +62,9 @@ impl Mesh {
         let spec = match part {
             Part::Simulator => self.simulator_spec(spec),
             Part::Listener => self.listener_spec(spec),
-            Part::Archiver => self.with_database(spec),
+            Part::Archiver => self.with_database(spec, DATABASE_URL),
             Part::Gateway => self
-                .with_tokens(self.with_database(spec))
+                .with_tokens(self.with_database(spec, READER_URL))
                 .env("GATEWAY_LISTEN", self.gateway.to_string()),
             Part::Nats | Part::Postgres => spec,
         };
@@ -116,9 +116,9 @@ impl Mesh {
         }
     }
 
-    fn with_database(&self, spec: Spec) -> Spec {
+    fn with_database(&self, spec: Spec, file: &str) -> Spec {
         spec.env_remove("DATABASE_URL")
-            .env("DATABASE_URL_FILE", self.folder.path(DATABASE_URL))
+            .env("DATABASE_URL_FILE", self.folder.path(file))
     }
 
     fn with_tokens(&self, spec: Spec) -> Spec {

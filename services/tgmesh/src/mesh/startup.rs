@@ -4,10 +4,14 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use anyhow::{Context as _, Result, bail};
 use secrecy::SecretString;
+use tgmesh_store::{DbConfig, Store};
 use tgmesh_stream::{NatsConfig, topology};
 use tgmesh_testkit::{free_port, nats, postgres};
 
 use super::{DATABASE, Mesh, Part, Telegram, folder};
+
+/// The user of the database that the gateway is.
+const READER: &str = "tgmesh_gateway";
 
 impl Mesh {
     /// The servers and the simulator beside each other, then what needs them.
@@ -33,19 +37,22 @@ impl Mesh {
             }
             let server = postgres::Server::start_in(&postgres_dir, free_port()).await?;
             let url = server.ensure_database(DATABASE).await?;
-            anyhow::Ok(Some((server, url)))
+            let reader = ensure_reader(&server, &url).await?;
+            anyhow::Ok(Some((server, url, reader)))
         };
         let (nats, postgres) = tokio::join!(nats, postgres);
         self.nats = nats?;
-        let url = match postgres? {
-            Some((server, url)) => {
+        let urls = match postgres? {
+            Some((server, url, reader)) => {
                 self.postgres = Some(server);
-                Some(SecretString::from(url))
+                Some((SecretString::from(url), SecretString::from(reader)))
             }
-            None => self.options.database.clone(),
+            // Its operator decides who may read what.
+            None => self.options.database.clone().map(|url| (url.clone(), url)),
         };
-        if let Some(url) = url {
+        if let Some((url, reader)) = urls {
             self.folder.keep_secret(folder::DATABASE_URL, &url)?;
+            self.folder.keep_secret(folder::READER_URL, &reader)?;
         }
         self.apply_topology().await?;
         if let Some(simulator) = self.simulator() {
@@ -81,6 +88,19 @@ impl Mesh {
         }
         Ok(())
     }
+}
+
+/// The URL of a user who may read and nothing else, with a new password each time.
+async fn ensure_reader(server: &postgres::Server, url: &str) -> Result<String> {
+    let password = format!("{:032x}", rand::random::<u128>());
+    let config = DbConfig::parse(url).map_err(anyhow::Error::msg)?;
+    let store = Store::new(&config, 1)?;
+    let made = store.ensure_reader(READER, &password).await;
+    made.context("couldn't make the gateway's user of the database")?;
+    Ok(format!(
+        "postgres://{READER}:{password}@127.0.0.1:{}/{DATABASE}",
+        server.port()
+    ))
 }
 
 /// The address if nothing listens there, else one with the next port that is free.
