@@ -2,8 +2,8 @@
 //!
 //! The ring serves the recent past, [`windows`] of the stream the rest. Windows are short, shared, and
 //! few are read at a time, each only when the client has room for it: a thousand clients that come
-//! back at once take turns, and the live ones do not notice. A client that has no more room holds on
-//! to nothing: it is asked again for what is left.
+//! back at once take turns, in memory as well, and the live ones do not notice. A client that has no
+//! more room holds on to nothing: it comes again for what is left.
 
 mod told;
 mod windows;
@@ -14,6 +14,7 @@ use std::time::Duration;
 use tgmesh_proto::frame::{Filter, MAX_LAST, Resume, ServerFrame};
 use tgmesh_proto::subject;
 use tgmesh_stream::{Mesh, State, StreamError, stream_state};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::event::Event;
 use crate::figures::Figures;
@@ -22,8 +23,11 @@ use crate::hub::{Advance, Hub, Place, Seen, Sub};
 use crate::mailbox::Item;
 use windows::{WINDOW, Window, Windows};
 
-/// Events that are taken from the ring at a time.
+/// Events that are taken from the ring at a time: some ten microseconds.
 const FROM_RING: usize = 256;
+/// Clients that take events from the ring at a time. All others wait apart from the runtime's queue,
+/// in which the live ones stand.
+const IN_MEMORY_AT_ONCE: usize = 4;
 /// Sequences before the ring that are searched for the `last` events.
 const LAST_WITHIN: u64 = 5_000;
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -35,6 +39,7 @@ pub struct Past {
     hub: Arc<Hub>,
     mesh: Mesh,
     windows: Arc<Windows>,
+    turns: Arc<Semaphore>,
 }
 
 /// Where a subscription comes from.
@@ -58,6 +63,7 @@ impl Past {
             hub,
             mesh,
             windows: Arc::new(windows),
+            turns: Arc::new(Semaphore::new(IN_MEMORY_AT_ONCE)),
         }
     }
 
@@ -124,6 +130,7 @@ impl Past {
     async fn last(&self, sub: &Sub, last: usize, filter: Filter) -> Result<u64, Gone> {
         let place = self.place().await;
         let matcher = sub.matcher();
+        let turn = self.turn().await;
         let (ring, floor, head) = self.hub.recent();
         let mut events: Vec<_> = ring
             .into_iter()
@@ -131,6 +138,7 @@ impl Past {
             .filter(|event| wants(&matcher, event))
             .take(last)
             .collect();
+        drop(turn);
         if events.len() < last && floor > 0 {
             let found = self.search(sub, &matcher, floor).await?;
             events.extend(found.into_iter().rev().take(last - events.len()));
@@ -164,6 +172,7 @@ impl Past {
         // Repeats within the past that this process did not see itself.
         let mut seen = Seen::default();
         loop {
+            let mut turn = self.turn().await;
             let mut window = match self.hub.advance(sub, cursor, FROM_RING) {
                 Advance::Live => {
                     sub.mailbox.put(Item::Live(sub.key));
@@ -172,6 +181,7 @@ impl Past {
                 Advance::Over => return Err(Gone),
                 Advance::Events { events, holes, through } => Window { events, holes, through },
                 Advance::Behind(floor) => {
+                    drop(turn.take());
                     let mut window = self.window(sub, cursor + 1, floor.min(cursor + WINDOW), floor).await?;
                     // What was not handed over is read again, and is no repeat then.
                     window.events.retain(|event| {
@@ -189,10 +199,17 @@ impl Past {
             let through = window.through;
             cursor = fill(sub, window, cursor);
             sub.mailbox.put(Item::Through(sub.key, cursor));
+            drop(turn);
             if cursor < through && !sub.mailbox.room().await {
                 return Err(Gone);
             }
         }
+    }
+
+    /// A turn in memory, one after the other as they asked. There always is one: the semaphore is
+    /// never closed.
+    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.turns.acquire().await.ok()
     }
 
     async fn hand(&self, sub: &Sub, event: Arc<Event>) -> Result<(), Gone> {

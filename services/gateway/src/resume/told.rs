@@ -25,6 +25,7 @@ impl Past {
             lookback.look(&event.detection, &event.address_key, event.published_us, wanted)
         };
         let begin = since.unwrap_or(0).max(after.saturating_sub(MAX_LOOKBACK));
+        let turn = self.turn().await;
         let (ring, floor, _) = self.hub.recent();
         let mut recent = ring
             .iter()
@@ -32,6 +33,7 @@ impl Past {
             .filter(|event| event.seq > begin && event.seq <= after);
         let mut is_open = recent.all(|event| look(event));
         drop(ring);
+        drop(turn);
         let mut to = after.min(floor);
         if is_open && to > begin {
             let oldest = self.state(sub).await?.first_seq.max(1);
