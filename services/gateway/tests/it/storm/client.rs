@@ -11,7 +11,7 @@ use tgmesh_testkit::proxy::Proxy;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
 
-use super::{Strikes, struck};
+use super::strikes::{Strikes, struck};
 use crate::model;
 use crate::socket::{Opening, Socket, seq_of};
 
