@@ -196,10 +196,10 @@ impl Call<'_> {
 
 /// `POST /api/revocations`: what to revoke.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Revocation {
-    token_id: Option<String>,
-    subject: Option<String>,
+#[serde(untagged, deny_unknown_fields)]
+enum Revocation {
+    Token { token_id: String },
+    Subject { subject: String },
 }
 
 /// Takes a token, or all tokens of a subject, back.
@@ -228,16 +228,9 @@ where
         return Err(Fault::Forbidden("only an operator may revoke"));
     }
     let body = bounded(body).await.ok_or(Fault::TooLarge)?;
-    let asked = serde_json::from_slice(&body).ok().and_then(|asked| match asked {
-        Revocation {
-            token_id: Some(name),
-            subject: None,
-        } => Some(("token", name)),
-        Revocation {
-            token_id: None,
-            subject: Some(name),
-        } => Some(("subject", name)),
-        _ => None,
+    let asked = serde_json::from_slice(&body).ok().map(|asked| match asked {
+        Revocation::Token { token_id } => ("token", token_id),
+        Revocation::Subject { subject } => ("subject", subject),
     });
     let Some((kind, name)) = asked.filter(|(_, name)| (1..=MAX_NAME_BYTES).contains(&name.len())) else {
         return Err(Fault::Bad(params::Bad {

@@ -1,8 +1,12 @@
 use serde_json::{Value, json};
 use tgmesh_proto::audit::AuditEvent;
+use tgmesh_testkit::eventually;
+use tgmesh_testkit::postgres::Server;
+use tgmesh_testkit::proxy::Proxy;
 
 use crate::past::Past;
-use crate::world::{detection, matched, token};
+use crate::socket::{PATIENCE, Socket};
+use crate::world::{World, detection, matched, token};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_come_back_as_they_were_newest_first_over_pages() {
@@ -166,7 +170,7 @@ async fn ledgers_are_for_operators() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_database_the_past_is_unavailable_and_live_goes_on() {
-    let world = crate::world::World::start().await;
+    let world = World::start().await;
     let client = reqwest::Client::new();
     let answer = client
         .get(world.url("/api/detections"))
@@ -177,8 +181,89 @@ async fn without_a_database_the_past_is_unavailable_and_live_goes_on() {
     assert_eq!(answer.status(), 503);
     assert!(answer.headers().contains_key("retry-after"));
     assert_eq!(answer.headers()["content-type"], "application/problem+json");
-    let (mut socket, _) = crate::socket::Socket::welcomed(world.port, &token(&json!({}))).await;
+    let (mut socket, _) = Socket::welcomed(world.port, &token(&json!({}))).await;
     socket.subscribe("s", json!({}), None).await;
     let last = world.publish(&detection(-1)).await;
     socket.seqs_until(last).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_away_is_told_and_comes_back() {
+    let server = Server::shared().await.expect("Postgres");
+    let proxy = Proxy::start(format!("127.0.0.1:{}", server.port()))
+        .await
+        .expect("a proxy");
+    let (direct, through) = (format!(":{}/", server.port()), format!(":{}/", proxy.port()));
+    let past = Past::start_behind(|url| url.replace(&direct, &through)).await;
+    past.keep(&[detection(-1)]).await;
+    // Each of these is another subject, so that asking again is not asking too often.
+    let ask = async || past.get("/api/detections", &token(&json!({}))).await;
+    assert_eq!(ask().await.1["items"].as_array().map(Vec::len), Some(1));
+    proxy.cut();
+    let (status, problem) = ask().await;
+    assert_eq!((status, &problem["status"]), (503, &json!(503)));
+    let ready = past
+        .http
+        .get(past.world.url("/readyz"))
+        .send()
+        .await
+        .expect("it answers");
+    assert_eq!(ready.status(), 200, "live events need no database");
+    let (mut socket, _) = Socket::welcomed(past.world.port, &token(&json!({}))).await;
+    socket.subscribe("s", json!({}), None).await;
+    let last = past.world.publish(&detection(-1)).await;
+    socket.seqs_until(last).await;
+    proxy.heal();
+    eventually(PATIENCE, "the database is used again", || async {
+        ask().await.0 == 200
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_are_checked_paced_and_answered_without_a_body_for_head() {
+    let past = Past::start().await;
+    let operator = token(&json!({}));
+    for (path, name) in [
+        ("/api/detections?nonsense=1", "nonsense"),
+        ("/api/detections?chats=x", "chats"),
+        ("/api/detections?limit=1001", "limit"),
+        ("/api/detections?cursor=AQ", "cursor"),
+        ("/api/detections?text=a", "text"),
+        ("/api/chats?limit=0", "limit"),
+        ("/api/audit?since=soon", "since"),
+        ("/api/senders/x", "id"),
+    ] {
+        let (status, problem) = past.get(path, &operator).await;
+        assert_eq!(
+            (status, &problem["parameter"]),
+            (400, &json!(name)),
+            "{path}: {problem}"
+        );
+    }
+    let request = past.http.head(past.world.url("/api/chats")).bearer_auth(&operator);
+    let answer = request.send().await.expect("it answers");
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["cache-control"]),
+        (200, &"no-store".parse().expect("a value"))
+    );
+    assert_eq!(answer.text().await.expect("a body"), "");
+    let request = past.http.post(past.world.url("/api/audit")).bearer_auth(&operator);
+    let answer = request.send().await.expect("it answers");
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["allow"]),
+        (405, &"GET, HEAD".parse().expect("a value"))
+    );
+
+    let busy = token(&json!({}));
+    let asked = (0..400).map(|_| past.http.get(past.world.url("/api/nothing")).bearer_auth(&busy).send());
+    let answers = futures_util::future::join_all(asked).await;
+    let answers: Vec<_> = answers.into_iter().map(|answer| answer.expect("it answers")).collect();
+    let refused: Vec<_> = answers.iter().filter(|answer| answer.status() == 429).collect();
+    assert!(!refused.is_empty() && refused.len() <= 360, "{}", refused.len());
+    assert!(
+        refused
+            .iter()
+            .all(|answer| answer.headers().contains_key("retry-after"))
+    );
 }

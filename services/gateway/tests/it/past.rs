@@ -18,13 +18,18 @@ pub struct Past {
 
 impl Past {
     pub async fn start() -> Self {
+        Self::start_behind(|url| url.to_owned()).await
+    }
+
+    /// With a gateway that knows the database by another URL.
+    pub async fn start_behind(url: impl FnOnce(&str) -> String) -> Self {
         let server = Server::shared().await.expect("Postgres");
         let database = server.database().await.expect("a database");
         let store = Store::connect(&DbConfig::parse(database.url()).expect("a URL"), 2)
             .await
             .expect("it connects");
         store.migrate().await.expect("it migrates");
-        let world = World::start_with(&[("DATABASE_URL", database.url())]).await;
+        let world = World::start_with(&[("DATABASE_URL", &url(database.url()))]).await;
         Self {
             world,
             store,
