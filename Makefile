@@ -41,6 +41,7 @@ lint: tools dashboard/node_modules/.tgmesh-stamp ## format, clippy, rustdoc, dep
 
 generate: dashboard/node_modules/.tgmesh-stamp ## schemas, golden vectors and the dashboard's types, from the Rust types
 	TGMESH_REGENERATE=1 $(CARGO) test --release --locked -p tgmesh-proto --test it generated
+	TGMESH_REGENERATE=1 $(CARGO) test --release --locked -p tgmesh-gateway --lib openapi
 	cd dashboard && npm run --silent generate
 
 fmt: ## format the Rust sources
