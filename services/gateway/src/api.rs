@@ -99,7 +99,7 @@ async fn route(
         Resource::Metrics => {
             call.accept_json()?;
             let view = gateway.mesh_stats.view(Instant::now(), clock::now_ms());
-            call.json(&metrics::metrics(&view, call.grant.rights.role.sees_instances()))
+            reply(&metrics::metrics(&view, call.grant.rights.role.sees_instances()))
         }
         Resource::Detections => detections::answer(&call).await?,
         Resource::Address(address) => facts::address(&call, &address).await?,
@@ -188,10 +188,10 @@ impl Call<'_> {
             Err(Fault::Forbidden("only an operator may see this"))
         }
     }
+}
 
-    fn json(&self, answer: &impl Serialize) -> Response {
-        warp::reply::json(answer).into_response()
-    }
+fn reply(answer: &impl Serialize) -> Response {
+    warp::reply::json(answer).into_response()
 }
 
 /// `POST /api/revocations`: what to revoke.

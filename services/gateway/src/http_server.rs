@@ -124,7 +124,7 @@ fn routes(
         .and(with_gateway)
         .and(warp::header::headers_cloned())
         .and(warp::body::stream())
-        .then(|gateway, headers, body| api::revoke(gateway, headers, body));
+        .then(api::revoke);
     let probes = admin::probes(health).map(Reply::into_response);
     let page = warp::get()
         .or(warp::head())

@@ -7,7 +7,7 @@ use super::answers::Events;
 use super::export::{self, Export, Format};
 use super::fault::Fault;
 use super::filter::Asked;
-use super::{Call, JSON, accept, cursor, events, params};
+use super::{Call, JSON, accept, cursor, events, params, reply};
 
 /// Rows of a page, where nothing is said.
 pub const DEFAULT_LIMIT: u64 = 100;
@@ -62,7 +62,7 @@ pub async fn answer(call: &Call<'_>) -> Result<Response, Fault> {
             // At most 1,000.
             let limit = limit.unwrap_or(DEFAULT_LIMIT) as u32;
             let page = events::page(reader, &asked, role, before, limit).await?;
-            Ok(call.json(&Events {
+            Ok(reply(&Events {
                 items: page.items,
                 next_cursor: page.next.map(cursor::write),
             }))

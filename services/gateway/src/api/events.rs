@@ -58,9 +58,9 @@ pub async fn page(
     };
     let found = match &asked.text {
         None => merge(detections, matches),
-        Some(matcher) => {
-            let matcher = Arc::clone(matcher);
-            let search = move || search(&matcher, merge(detections, matches));
+        Some(text) => {
+            let text = Arc::clone(text);
+            let search = move || search(&text, merge(detections, matches));
             match tokio::task::spawn_blocking(search).await {
                 Ok(found) => found,
                 Err(broken) => std::panic::resume_unwind(broken.into_panic()),
@@ -89,9 +89,9 @@ fn merge(detections: Window<Detection>, matches: Window<Match>) -> Window<Event>
     Window { rows, below }
 }
 
-fn search(matcher: &Matcher, mut found: Window<Event>) -> Window<Event> {
+fn search(text: &Matcher, mut found: Window<Event>) -> Window<Event> {
     found.rows.retain(|(_, event)| {
-        matcher.text_matches(match event {
+        text.text_matches(match event {
             Event::Detection(event) => &event.message.text,
             Event::Match(event) => &event.message.text,
         })

@@ -9,7 +9,7 @@ use super::answers::{Address, Chat, Chats, Counts, First, Found, InChat, Next, S
 use super::detections::{DEFAULT_LIMIT, MAX_LIMIT};
 use super::fault::Fault;
 use super::filter::{allowed, canonical};
-use super::{Call, params};
+use super::{Call, params, reply};
 use crate::rights::Role;
 
 /// Longest address that is looked up.
@@ -36,7 +36,7 @@ pub async fn address(call: &Call<'_>, address: &str) -> Result<Response, Fault> 
     if found.is_empty() {
         return Err(Fault::NotFound);
     }
-    Ok(call.json(&Address { address, found }))
+    Ok(reply(&Address { address, found }))
 }
 
 /// `/api/chats`.
@@ -69,7 +69,7 @@ pub async fn chats(call: &Call<'_>) -> Result<Response, Fault> {
         kind: chat.kind,
         statistics: may_count.then(|| statistics(&chat.statistics)),
     };
-    Ok(call.json(&Chats {
+    Ok(reply(&Chats {
         items: chats.into_iter().map(chat).collect(),
         next_cursor,
     }))
@@ -90,7 +90,7 @@ pub async fn sender(call: &Call<'_>, id: &str) -> Result<Response, Fault> {
     let allowed = allowed(&call.grant.rights);
     let sender = reader.ask(reader.store().known().sender(id, &allowed)).await?;
     let sender = sender.ok_or(Fault::NotFound)?;
-    Ok(call.json(&Sender {
+    Ok(reply(&Sender {
         id: sender.id,
         name: sender.name,
         username: sender.username,
@@ -117,7 +117,7 @@ fn one(of: FirstSeen, spread: Vec<addresses::InChat>, role: Role) -> Option<Foun
         Some(InChat {
             chat_id: place.first.chat_id?,
             behind_ms,
-            first: first(place.first, role),
+            first: first(&place.first, role),
             last_seen_ms: place.last_seen_us.map(|us| us / 1000),
             counts: counts(place.counts),
         })
@@ -125,7 +125,7 @@ fn one(of: FirstSeen, spread: Vec<addresses::InChat>, role: Role) -> Option<Foun
     Some(Found {
         family: Family::parse(&of.family)?,
         coin_type: of.coin_type,
-        first: of.first.map(|of| first(of, role)),
+        first: of.first.map(|of| first(&of, role)),
         next: of.next.map(|(chat_id, lead_ms)| Next { chat_id, lead_ms }),
         chats: of.chats,
         last_seen_ms: of.last_seen_us.map(|us| us / 1000),
@@ -134,7 +134,7 @@ fn one(of: FirstSeen, spread: Vec<addresses::InChat>, role: Role) -> Option<Foun
     })
 }
 
-fn first(of: addresses::First, role: Role) -> First {
+fn first(of: &addresses::First, role: Role) -> First {
     First {
         at_ms: of.at_us / 1000,
         credited: of.credited,

@@ -13,7 +13,7 @@ use warp::reply::Response;
 use super::answers::{AuditEntries, DeadLetter, DeadLetters};
 use super::detections::{DEFAULT_LIMIT, MAX_LIMIT};
 use super::fault::Fault;
-use super::{Call, cursor, params};
+use super::{Call, cursor, params, reply};
 use crate::rights::Rights;
 
 /// Longest time that the stream of dead letters may take.
@@ -35,7 +35,7 @@ pub async fn dead_letters(call: &Call<'_>) -> Result<Response, Fault> {
     let mesh = call.gateway.mesh.get().ok_or(Fault::NotReady("not ready yet"))?;
     let read = read_letters(mesh, after, limit, &call.grant.rights);
     match tokio::time::timeout(LETTERS_WITHIN, read).await {
-        Ok(Ok(letters)) => Ok(call.json(&letters)),
+        Ok(Ok(letters)) => Ok(reply(&letters)),
         Ok(Err(error)) => {
             tracing::warn!(%error, "the dead letters cannot be read");
             Err(Fault::NotReady("the stream of dead letters is away, wait a little"))
@@ -142,7 +142,7 @@ pub async fn audit(call: &Call<'_>) -> Result<Response, Fault> {
             id: entry.id,
         })
     });
-    Ok(call.json(&AuditEntries { items, next_cursor }))
+    Ok(reply(&AuditEntries { items, next_cursor }))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The description of the API (OpenAPI 3.1), made from the types that it answers with.
+//! The description of the API (`OpenAPI` 3.1), made from the types that it answers with.
 
 use std::sync::OnceLock;
 
@@ -93,6 +93,7 @@ fn schema<T: JsonSchema>(schemas: &mut SchemaGenerator) -> Value {
     schemas.subschema_for::<T>().to_value()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "made for this call alone")]
 fn get(summary: &str, parameters: Value, ok: &Value, more: &[&str]) -> Value {
     json!({ "get": {
         "summary": summary,
@@ -121,10 +122,12 @@ fn ok_events(schemas: &mut SchemaGenerator) -> Value {
     } })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "made for this call alone")]
 fn query(name: &str, description: &str, schema: Value) -> Value {
     json!({ "name": name, "in": "query", "description": description, "schema": schema })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "made for this call alone")]
 fn path(name: &str, description: &str, schema: Value) -> Value {
     json!({ "name": name, "in": "path", "required": true, "description": description, "schema": schema })
 }

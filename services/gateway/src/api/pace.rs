@@ -29,7 +29,7 @@ impl Pace {
         let ahead = at.duration_since(now) + INTERVAL;
         let allowed = INTERVAL * BURST;
         if ahead > allowed {
-            return Err(ahead - allowed);
+            return Err(ahead.saturating_sub(allowed));
         }
         if paid_off.len() >= MAX_SUBJECTS && !paid_off.contains_key(subject) {
             paid_off.retain(|_, at| *at > now);
