@@ -76,7 +76,7 @@ async fn matches_stand_among_detections_where_they_are_wanted() {
         items.iter().map(|item| item["id"].clone()).collect()
     };
     let (found, link) = (json!(found.id), json!(link.id));
-    assert_eq!(ids("").await, [found.clone()]);
+    assert_eq!(ids("").await, std::slice::from_ref(&found));
     assert_eq!(ids("&matches=true").await, [found.clone(), link.clone()]);
     assert_eq!(ids("&matches=true&events=rule_matched").await, [link]);
     assert_eq!(
@@ -152,7 +152,7 @@ async fn ledgers_are_for_operators() {
                 [],
             )
         })
-        .map(|entry| entry.with_id())
+        .map(AuditEvent::with_id)
         .collect();
     past.keep_audit(&entries).await;
     let operator = token(&json!({}));

@@ -18,7 +18,7 @@ pub struct Past {
 
 impl Past {
     pub async fn start() -> Self {
-        Self::start_behind(|url| url.to_owned()).await
+        Self::start_behind(str::to_owned).await
     }
 
     /// With a gateway that knows the database by another URL.
