@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 const SERVICE: &str = "gateway";
 /// Entries that wait for NATS.
 const QUEUE: usize = 4096;
-/// Refusals a second that are written; an attacker may cause any number.
+/// Refusals and limits a second that are written; an attacker may cause any number.
 const REFUSALS_PER_SECOND: u32 = 10;
 /// How long the last entries may take, at the end.
 const LAST_ENTRIES: Duration = Duration::from_secs(2);
@@ -67,6 +67,21 @@ impl Audit {
 
     /// Notes a refused token, up to so many a second.
     pub fn note_refusal(&self, reason: &str) {
+        if self.may_note() {
+            self.note("refused", None, None, [("reason", reason.to_owned())]);
+        }
+    }
+
+    /// Notes a limit that a client met, up to so many a second.
+    pub fn note_limit(&self, limit: &str, subject: Option<&str>, address: &str) {
+        if self.may_note() {
+            let detail = [("limit", limit.to_owned()), ("address", address.to_owned())];
+            self.note("limited", subject, None, detail);
+        }
+    }
+
+    /// Whether another entry of those that an attacker can cause has room in this second.
+    fn may_note(&self) -> bool {
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         if refusals.0.is_none_or(|since| now.duration_since(since).as_secs() >= 1) {
@@ -75,10 +90,8 @@ impl Audit {
         refusals.1 += 1;
         if refusals.1 > REFUSALS_PER_SECOND {
             self.lost.inc();
-            return;
         }
-        drop(refusals);
-        self.note("refused", None, None, [("reason", reason.to_owned())]);
+        refusals.1 <= REFUSALS_PER_SECOND
     }
 }
 

@@ -4,11 +4,16 @@
 //! decided here: `aud` and `iss` count only when they are present there, times have a leeway of a
 //! minute there; here both are required and the leeway is [`LEEWAY_S`].
 
+mod fetch;
 mod keys;
+mod ring;
 
+pub use fetch::Endpoint;
 pub use keys::{Algorithm, Keys};
+pub use ring::{Ring, RingFigures};
 
 use std::fmt;
+use std::sync::Arc;
 
 use jsonwebtoken::Validation;
 use serde::Deserialize;
@@ -25,7 +30,7 @@ pub const MAX_NAME_BYTES: usize = 256;
 
 /// Checks tokens.
 pub struct Verifier {
-    keys: Keys,
+    ring: Arc<Ring>,
     validation: Validation,
 }
 
@@ -55,6 +60,12 @@ pub enum Refusal {
     /// Another algorithm, an unknown key or a wrong signature.
     #[error("the token's signature is not valid here")]
     Signature,
+    /// The header asks for what is not understood here.
+    #[error("the token's header asks for an extension that is not known here")]
+    Header,
+    /// No key is known yet.
+    #[error("the keys are not known yet")]
+    NoKeys,
     /// `exp` is over.
     #[error("the token has expired")]
     Expired,
@@ -76,6 +87,8 @@ impl Refusal {
         match self {
             Self::Malformed => "the token is malformed",
             Self::Signature => "the token's signature is not valid here",
+            Self::Header => "the token's header asks for an extension that is not known here",
+            Self::NoKeys => "the keys are not known yet",
             Self::Expired => "the token has expired",
             Self::NotYet => "the token is not valid yet",
             Self::Audience => "the token is not for this service",
@@ -87,8 +100,8 @@ impl Refusal {
 impl Verifier {
     /// A verifier for one audience and, where it is given, one issuer.
     #[must_use]
-    pub fn new(keys: Keys, audience: &str, issuer: Option<&str>) -> Self {
-        let mut validation = Validation::new(keys.algorithm().into());
+    pub fn new(ring: Arc<Ring>, audience: &str, issuer: Option<&str>) -> Self {
+        let mut validation = Validation::new(ring.algorithm().into());
         validation.set_audience(&[audience]);
         let mut required = vec!["aud", "sub", "exp"];
         if let Some(issuer) = issuer {
@@ -99,7 +112,25 @@ impl Verifier {
         // Times are checked below, against a clock that tests can set.
         validation.validate_exp = false;
         validation.leeway = 0;
-        Self { keys, validation }
+        Self { ring, validation }
+    }
+
+    /// The keys.
+    #[must_use]
+    pub fn ring(&self) -> &Arc<Ring> {
+        &self.ring
+    }
+
+    /// Gets ready to check a token: where it names a key that is not known, and keys come from a
+    /// URL, they are fetched anew, within the bounds of [`Ring::learn`]. Whether there are keys.
+    pub async fn learn(&self, token: &str) -> bool {
+        let key_id = || {
+            let header = jsonwebtoken::decode_header(token).ok()?;
+            header
+                .kid
+                .filter(|_| token.len() <= MAX_TOKEN_BYTES && header.alg == self.ring.algorithm().into())
+        };
+        self.ring.learn(key_id).await
     }
 
     /// Checks a token at a time in seconds since the epoch.
@@ -110,7 +141,8 @@ impl Verifier {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Refusal::Malformed);
         }
-        let claims: Claims = self.keys.decode(token, &self.validation)?;
+        let keys = self.ring.current().ok_or(Refusal::NoKeys)?;
+        let claims: Claims = keys.decode(token, &self.validation)?;
         claims.grant(now_s)
     }
 }
@@ -118,7 +150,7 @@ impl Verifier {
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Verifier")
-            .field("algorithm", &self.keys.algorithm())
+            .field("algorithm", &self.ring.algorithm())
             .finish_non_exhaustive()
     }
 }

@@ -16,9 +16,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use crate::address::Place;
 use crate::auth::Grant;
 use crate::gateway::{Gateway, REVOKED};
-use crate::registry::Seat;
+use crate::registry::{Limit, Seat};
 use crate::wire::{Format, Unreadable};
 use bucket::Bucket;
 use session::Session;
@@ -53,18 +54,28 @@ const fn ordered(code: CloseCode) -> Gone {
 }
 
 /// Serves a client until one side ends it. `token` is what came with the upgrade.
-pub async fn serve<S>(gateway: Arc<Gateway>, stream: S, read: Bytes, format: Format, token: Option<String>)
-where
+pub async fn serve<S>(
+    gateway: Arc<Gateway>,
+    stream: S,
+    read: Bytes,
+    format: Format,
+    token: Option<String>,
+    place: Place,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let timer = tokio::time::sleep(AUTH_TIMEOUT);
     let mut socket = Socket::new(stream, &read, format, timer).await;
     drop(read);
-    let gone = match gateway.registry.admit() {
-        Some(seat) => attend(&gateway, &mut socket, seat, token).await,
-        None => end(CloseCode::RateLimited, "too many connections"),
+    let mut subject = None;
+    let gone = match gateway.registry.admit(place) {
+        Ok(seat) => attend(&gateway, &mut socket, seat, token, &mut subject).await,
+        Err(limit) => end(CloseCode::RateLimited, limit.reason()),
     };
     if let Gone::Closed(code, reason) = gone {
+        if let Some(limit) = Limit::of_reason(reason) {
+            gateway.limited(limit, subject.as_deref(), place);
+        }
         gateway.figures.closed(code);
         // Spread out, so that a restart does not bring everyone back at the same moment.
         let after_ms = rand::random_range(200..2_000);
@@ -74,7 +85,13 @@ where
 }
 
 /// The connection's life. Returns why it ends; the seat is given back by then.
-async fn attend<S>(gateway: &Arc<Gateway>, socket: &mut Socket<S>, mut seat: Seat, token: Option<String>) -> Gone
+async fn attend<S>(
+    gateway: &Arc<Gateway>,
+    socket: &mut Socket<S>,
+    mut seat: Seat,
+    token: Option<String>,
+    subject: &mut Option<String>,
+) -> Gone
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -90,16 +107,20 @@ where
             Err(gone) => return gone,
         },
     };
+    if !gateway.verifier.learn(&token).await {
+        return end(CloseCode::GoingAway, "not ready yet");
+    }
     let grant = match gateway.verify(&token) {
         Ok(grant) => grant,
         Err(reason) => return end(CloseCode::Unauthorized, reason),
     };
     drop(token);
+    *subject = Some(grant.subject.clone());
     if let Some(rate) = grant.rate {
         bucket.set_rate(rate);
     }
     if !seat.belongs_to(&grant) {
-        return end(CloseCode::RateLimited, "too many connections of this subject");
+        return end(CloseCode::RateLimited, Limit::Subject.reason());
     }
     if let Err(gone) = opened(gateway, socket, &seat).await {
         return gone;
@@ -122,12 +143,12 @@ where
 {
     loop {
         match socket.turn(seat.mailbox()).await {
-            Turn::Tick => return Err(end(CloseCode::Unauthorized, "no token")),
+            Turn::Tick => return Err(end(CloseCode::Unauthorized, Limit::Handshake.reason())),
             Turn::Ordered(code) => return Err(ordered(code)),
             Turn::Ended(error) => return Err(meaning(error.as_ref())),
             Turn::Inbound(message) => {
                 if !bucket.take(Instant::now()) {
-                    return Err(end(CloseCode::RateLimited, "too many frames"));
+                    return Err(end(CloseCode::RateLimited, Limit::Frames.reason()));
                 }
                 match message {
                     Message::Ping(_) => socket.owes_flush(),
@@ -183,7 +204,7 @@ where
 /// What the end of the inbound stream means.
 fn meaning(error: Option<&Error>) -> Gone {
     match error {
-        Some(Error::Capacity(_)) => end(CloseCode::TooLarge, "frame too large"),
+        Some(Error::Capacity(_)) => end(CloseCode::TooLarge, Limit::FrameSize.reason()),
         Some(Error::Protocol(error)) => match error {
             // No closing handshake, no more bytes: gone.
             ProtocolError::ResetWithoutClosingHandshake

@@ -3,6 +3,9 @@
 use tgmesh_lifecycle::metrics::{Counter, Gauge, Histogram, Metrics};
 use tgmesh_proto::frame::CloseCode;
 
+use crate::auth::RingFigures;
+use crate::registry::Limit;
+
 /// Every metric of the gateway. `/metrics` puts `tgmesh_gateway_` before the names.
 #[derive(Debug, Clone)]
 pub struct Figures {
@@ -54,6 +57,8 @@ pub struct Figures {
     pub api_limited: Counter,
     /// Requests below `/api` that the database did not answer.
     pub api_unanswered: Counter,
+    /// The keys that tokens are checked with.
+    pub ring: RingFigures,
     /// Open, authenticated connections.
     pub clients: Gauge,
     /// Live subscriptions.
@@ -61,6 +66,7 @@ pub struct Figures {
     /// Time from the stream's timestamp to the frame's last byte in the socket.
     pub stream_to_client: Histogram,
     closes: Vec<(u16, Counter)>,
+    limits: Vec<(Limit, Counter)>,
 }
 
 impl Figures {
@@ -140,13 +146,42 @@ impl Figures {
                 "api_unanswered_total",
                 "Requests below /api that the database did not answer: away, busy, or too long a query.",
             ),
+            ring: RingFigures {
+                keys: metrics.gauge("verification_keys", "Keys that tokens are checked with."),
+                taken: metrics.counter(
+                    "key_sets_total",
+                    "Key sets taken over from the file or URL of `JWT_JWKS`.",
+                ),
+                failures: metrics.counter(
+                    "key_set_failures_total",
+                    "Times that `JWT_JWKS` gave no usable key set; the keys from before stayed in force.",
+                ),
+            },
             clients: metrics.gauge("clients", "Open, authenticated connections."),
             live: metrics.gauge("live_subscriptions", "Subscriptions that get events as they come."),
             stream_to_client: metrics.histogram(
                 "stream_to_client_seconds",
                 "From the stream's timestamp to the frame in the socket.",
             ),
+            limits: Limit::ALL
+                .into_iter()
+                .map(|limit| {
+                    let counter = metrics.counter_with(
+                        "limited_total",
+                        "Limits that clients met, by limit.",
+                        &[("limit", limit.word())],
+                    );
+                    (limit, counter)
+                })
+                .collect(),
             closes: codes.iter().map(|code| (code.code(), close(code.code()))).collect(),
+        }
+    }
+
+    /// Counts a limit that a client met.
+    pub fn limited(&self, limit: Limit) {
+        if let Some((_, counter)) = self.limits.iter().find(|(one, _)| *one == limit) {
+            counter.inc();
         }
     }
 

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::address::{Place, Proxies};
 use crate::api::Pace;
 use crate::audit::{Audit, Entries};
 use crate::auth::{Grant, Refusal, Verifier};
@@ -22,7 +23,7 @@ use crate::http_server;
 use crate::hub::{self, Hub, Matches};
 use crate::mesh_stats::MeshStats;
 use crate::reader::Reader;
-use crate::registry::Registry;
+use crate::registry::{Limit, Registry};
 use crate::resume::Past;
 use crate::revocations::Revocations;
 use crate::settings::Config;
@@ -41,6 +42,8 @@ pub struct Gateway {
     pub verifier: Verifier,
     /// Web origins that may open a WebSocket.
     pub origins: Origins,
+    /// Whose word on a client's address is taken.
+    pub proxies: Proxies,
     /// The fan-out.
     pub hub: Arc<Hub>,
     /// The fan-out of matches.
@@ -88,6 +91,12 @@ impl Gateway {
             .inspect_err(|reason| self.refuse_token(reason))
     }
 
+    /// Counts a limit that a client met, and notes it.
+    pub fn limited(&self, limit: Limit, subject: Option<&str>, place: Place) {
+        self.figures.limited(limit);
+        self.audit.note_limit(limit.word(), subject, &place.to_string());
+    }
+
     /// Counts a token that is refused, and notes it.
     pub fn refuse_token(&self, reason: &str) {
         self.figures.bad_tokens.inc();
@@ -115,10 +124,11 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
     let gateway = Arc::new(Gateway {
         verifier: config.verifier,
         origins: config.origins,
+        proxies: config.proxies,
         hub: Hub::new(figures.clone()),
         matches: Matches::new(figures.clone()),
         past: OnceLock::new(),
-        registry: Registry::new(config.max_connections, figures.clients.clone()),
+        registry: Registry::new(config.bounds, figures.clients.clone()),
         revocations: Arc::default(),
         mesh: OnceLock::new(),
         audit,
@@ -135,6 +145,7 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
         "http",
         http_server::serve(listener, Arc::clone(&gateway), process.health.clone()),
     );
+    keep_keys(&gateway, &process);
     process.tasks.spawn("epochs", send_away_on_reset(Arc::clone(&gateway)));
 
     let parts = [nats, stream, matches, revocations];
@@ -149,6 +160,29 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
         );
     }
     worked
+}
+
+/// Keeps the keys of tokens up to date. Where they come over the network, the process is ready once
+/// they came for the first time.
+fn keep_keys(gateway: &Gateway, process: &Process) {
+    let ring = Arc::clone(gateway.verifier.ring());
+    let part = ring.endpoint().map(|endpoint| {
+        if endpoint.is_open_to_tampering() {
+            let host = endpoint.host();
+            tracing::warn!(
+                host,
+                "JWT_JWKS is fetched without TLS: whoever is on the way decides whose tokens are good"
+            );
+        }
+        process.health.part("keys")
+    });
+    let (figures, soft) = (gateway.figures.ring.clone(), process.shutdown.soft());
+    process.tasks.spawn("keys", async move {
+        tokio::select! {
+            () = ring.keep(figures, part) => soft.cancelled().await,
+            () = soft.cancelled() => {}
+        }
+    });
 }
 
 /// Everything that needs NATS, until the process is told to stop.

@@ -5,6 +5,7 @@
 //! its own pace, and who falls behind is brought forward out of memory and the stream (`resume.rs`).
 //! What a client may see is decided by its token ([`auth`], `rights.rs`) before anything is encoded.
 
+mod address;
 mod api;
 mod assets;
 mod audit;

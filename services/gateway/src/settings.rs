@@ -1,20 +1,21 @@
 //! The gateway's flags and variables.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use tgmesh_lifecycle::settings::{self, CommonArgs, Faults, Settings};
 use tgmesh_store::DbConfig;
 use tgmesh_stream::{NatsArgs, NatsConfig};
 
-use crate::auth::{Algorithm, Keys, Verifier};
+use crate::address::Proxies;
+use crate::auth::{Algorithm, Endpoint, Keys, Ring, Verifier};
+use crate::registry::Bounds;
 use crate::upgrade::Origins;
 
 /// Shortest secret for HS256 (RFC 7518, 3.2: at least as long as the hash).
 const MIN_SECRET_BYTES: usize = 32;
-/// A JWKS file is a few kilobytes; what is larger is no key set.
-const MAX_JWKS_BYTES: u64 = 1 << 20;
 
 /// Serves detections to WebSocket clients, the HTTP API and the dashboard.
 ///
@@ -34,6 +35,17 @@ pub struct Args {
     // 5 KiB each when idle: 50 MiB. A pod's descriptor limit is the next bound above it.
     #[arg(long, env = "MAX_CONNECTIONS", value_name = "N", default_value = "10000")]
     max_connections: String,
+    /// The same of one subject, where its token has no `max_connections`; unbounded when absent
+    #[arg(long, env = "MAX_CONNECTIONS_PER_SUBJECT", value_name = "N")]
+    max_connections_per_subject: Option<String>,
+    /// The same from one address (of IPv6: one /64); unbounded when absent
+    // Behind a proxy that is not in TRUSTED_PROXIES all clients have one address: a default would
+    // lock them out.
+    #[arg(long, env = "MAX_CONNECTIONS_PER_ADDRESS", value_name = "N")]
+    max_connections_per_address: Option<String>,
+    /// Proxies whose X-Forwarded-For tells a client's address: addresses and networks, comma separated
+    #[arg(long, env = "TRUSTED_PROXIES", value_name = "LIST")]
+    trusted_proxies: Option<String>,
     #[arg(
         long,
         env = "JWT_ALGORITHM",
@@ -43,8 +55,9 @@ pub struct Args {
                 least 32 bytes), or RS256, ES256, EdDSA (--jwt-jwks)"
     )]
     jwt_algorithm: String,
-    /// JWKS file with the public keys
-    #[arg(long, env = "JWT_JWKS", value_name = "FILE")]
+    /// JWKS with the public keys: a file, which is read again when it changes, or an https:// or
+    /// http:// URL, which is asked again every few minutes and when a token names an unknown key
+    #[arg(long, env = "JWT_JWKS", value_name = "FILE|URL")]
     jwt_jwks: Option<String>,
     /// What a token's audience (aud) must be
     #[arg(long, env = "JWT_AUDIENCE", value_name = "NAME", default_value = "tgmesh")]
@@ -68,7 +81,9 @@ pub struct Config {
     /// Web origins that may open a WebSocket.
     pub origins: Origins,
     /// Most WebSocket connections at once.
-    pub max_connections: usize,
+    pub bounds: Bounds,
+    /// Whose word on a client's address is taken.
+    pub proxies: Proxies,
     /// Where NATS is.
     pub nats: NatsConfig,
     /// Where the past is.
@@ -86,16 +101,28 @@ impl Settings for Args {
         let listen = faults.value("GATEWAY_LISTEN", &self.gateway_listen, settings::listen_addr);
         let origins = faults.optional("ALLOWED_ORIGINS", self.allowed_origins.as_deref(), Origins::parse);
         let max_connections = faults.value("MAX_CONNECTIONS", &self.max_connections, settings::count(1..=1_000_000));
-        let keys = self.keys(faults);
+        let per = |faults: &mut Faults, name: &str, raw: &Option<String>| {
+            let count = faults.optional(name, raw.as_deref(), settings::count(1..=1_000_000))?;
+            Some(count.map(|count| u32::try_from(count).unwrap_or(u32::MAX)))
+        };
+        let per_subject = per(faults, "MAX_CONNECTIONS_PER_SUBJECT", &self.max_connections_per_subject);
+        let per_address = per(faults, "MAX_CONNECTIONS_PER_ADDRESS", &self.max_connections_per_address);
+        let proxies = faults.optional("TRUSTED_PROXIES", self.trusted_proxies.as_deref(), Proxies::parse);
+        let ring = self.ring(faults);
         let audience = faults.value("JWT_AUDIENCE", &self.jwt_audience, not_empty);
         let issuer = faults.optional("JWT_ISSUER", self.jwt_issuer.as_deref(), settings::text);
         let nats = faults.absorb(self.nats.read());
         let database = faults.secret("DATABASE_URL", |url| DbConfig::parse(url.expose_secret()));
         Some(Config {
             listen: listen?,
-            verifier: Verifier::new(keys?, &audience?, issuer?.as_deref()),
+            verifier: Verifier::new(ring?, &audience?, issuer?.as_deref()),
             origins: origins?.unwrap_or_default(),
-            max_connections: usize::try_from(max_connections?).unwrap_or(usize::MAX),
+            bounds: Bounds {
+                connections: usize::try_from(max_connections?).unwrap_or(usize::MAX),
+                per_subject: per_subject?,
+                per_address: per_address?,
+            },
+            proxies: proxies?.unwrap_or_default(),
             nats: nats?,
             database: database?,
         })
@@ -103,17 +130,17 @@ impl Settings for Args {
 }
 
 impl Args {
-    fn keys(&self, faults: &mut Faults) -> Option<Keys> {
+    fn ring(&self, faults: &mut Faults) -> Option<Arc<Ring>> {
         let algorithm = faults.value("JWT_ALGORITHM", &self.jwt_algorithm, Algorithm::parse);
         let secret = faults.secret("JWT_SECRET", secret);
-        let jwks = faults.optional("JWT_JWKS", self.jwt_jwks.as_deref(), settings::path);
+        let jwks = faults.optional("JWT_JWKS", self.jwt_jwks.as_deref(), place);
         let (algorithm, secret, jwks) = (algorithm?, secret?, jwks?);
         match (algorithm, secret, jwks) {
             (_, Some(_), Some(_)) => {
                 faults.add("JWT_JWKS", "and JWT_SECRET are both set: one of them verifies tokens");
                 None
             }
-            (Algorithm::Hs256, Some(secret), None) => Some(Keys::shared(&secret)),
+            (Algorithm::Hs256, Some(secret), None) => Some(Ring::fixed(Keys::shared(&secret))),
             (Algorithm::Hs256, None, None) => {
                 faults.add("JWT_SECRET", "is required (or JWT_SECRET_FILE) for JWT_ALGORITHM HS256");
                 None
@@ -133,12 +160,25 @@ impl Args {
                 );
                 None
             }
-            (algorithm, None, Some(path)) => {
-                let keys = read_bounded(&path).and_then(|bytes| Keys::from_jwks(algorithm, &bytes));
-                keys.map_err(|problem| faults.add("JWT_JWKS", format!("{} {problem}", path.display())))
-                    .ok()
-            }
+            (algorithm, None, Some(Place::Url(endpoint))) => Some(Ring::of_url(algorithm, endpoint)),
+            (algorithm, None, Some(Place::File(path))) => Ring::of_file(algorithm, path.clone())
+                .map_err(|problem| faults.add("JWT_JWKS", format!("{} {problem}", path.display())))
+                .ok(),
         }
+    }
+}
+
+/// Where a key set is.
+enum Place {
+    File(PathBuf),
+    Url(Endpoint),
+}
+
+fn place(raw: &str) -> Result<Place, String> {
+    if raw.contains("://") {
+        Endpoint::parse(raw).map(Place::Url)
+    } else {
+        Ok(Place::File(PathBuf::from(raw)))
     }
 }
 
@@ -156,14 +196,4 @@ fn not_empty(raw: &str) -> Result<String, String> {
     } else {
         Ok(raw.to_owned())
     }
-}
-
-fn read_bounded(path: &Path) -> Result<Vec<u8>, String> {
-    let size = std::fs::metadata(path)
-        .map_err(|error| format!("cannot be read: {error}"))?
-        .len();
-    if size > MAX_JWKS_BYTES {
-        return Err("is larger than a key set can be".to_owned());
-    }
-    std::fs::read(PathBuf::from(path)).map_err(|error| format!("cannot be read: {error}"))
 }

@@ -1,15 +1,19 @@
 //! The keys that tokens are checked with.
 
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{DecodingKey, Validation};
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use super::Refusal;
 
 /// Most keys of a set: each may have to be tried for a token without a key id.
 const MAX_KEYS: usize = 16;
+/// Members of a JWK that are secret (RFC 7518, 6.2.2, 6.3.2 and 6.4.1).
+const SECRET_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 /// How tokens are signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +63,12 @@ impl Algorithm {
             .key_algorithm
             .is_none_or(|name| name.to_string() == self.name());
         let signs = !matches!(key.common.public_key_use, Some(PublicKeyUse::Encryption));
-        kind && named && signs
+        let verifies = key
+            .common
+            .key_operations
+            .as_ref()
+            .is_none_or(|operations| operations.contains(&KeyOperations::Verify));
+        kind && named && signs && verifies
     }
 }
 
@@ -91,14 +100,31 @@ impl Keys {
         }
     }
 
-    /// The keys of a JWKS document that fit the algorithm.
+    /// The keys of a JWKS document that fit the algorithm. Keys of kinds that are not known here are
+    /// passed over, as RFC 7517, 5 asks.
     ///
     /// # Errors
-    /// When it is no JWKS, has no fitting key or too many, or one of them cannot be used.
+    /// When it is no JWKS, has no fitting key or too many, one of them cannot be used, or one of any
+    /// kind is a private key: whoever serves that has lost it.
     pub fn from_jwks(algorithm: Algorithm, document: &[u8]) -> Result<Self, String> {
-        let set: JwkSet = serde_json::from_slice(document)
+        #[derive(Deserialize)]
+        struct Set {
+            keys: Vec<Map<String, Value>>,
+        }
+        let set: Set = serde_json::from_slice(document)
             .map_err(|error| format!("is no JWKS document (line {}, column {})", error.line(), error.column()))?;
-        let fitting: Vec<&Jwk> = set.keys.iter().filter(|key| algorithm.fits(key)).collect();
+        let is_secret = |key: &Map<String, Value>| SECRET_MEMBERS.iter().any(|member| key.contains_key(*member));
+        if set.keys.iter().any(is_secret) {
+            return Err(
+                "holds a private or shared key: that key is known to whoever read it, make a new one".to_owned(),
+            );
+        }
+        let fitting: Vec<Jwk> = set
+            .keys
+            .into_iter()
+            .filter_map(|key| serde_json::from_value(Value::Object(key)).ok())
+            .filter(|key| algorithm.fits(key))
+            .collect();
         if fitting.is_empty() || fitting.len() > MAX_KEYS {
             let name = algorithm.name();
             return Err(format!(
@@ -109,8 +135,8 @@ impl Keys {
         let keys = fitting
             .into_iter()
             .map(|jwk| {
-                let key = DecodingKey::from_jwk(jwk).map_err(|_| "holds a key that cannot be used".to_owned())?;
-                Ok((jwk.common.key_id.clone(), key))
+                let key = DecodingKey::from_jwk(&jwk).map_err(|_| "holds a key that cannot be used".to_owned())?;
+                Ok((jwk.common.key_id, key))
             })
             .collect::<Result<_, String>>()?;
         Ok(Self { algorithm, keys })
@@ -122,8 +148,26 @@ impl Keys {
         self.algorithm
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether a token that names this key could be checked: a key without a name may be the one.
+    pub(super) fn may_hold(&self, key_id: &str) -> bool {
+        self.keys
+            .iter()
+            .any(|(have, _)| have.as_deref().is_none_or(|have| have == key_id))
+    }
+
     pub(super) fn decode<T: DeserializeOwned>(&self, token: &str, validation: &Validation) -> Result<T, Refusal> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| Refusal::Malformed)?;
+        // What a header calls critical has to be understood, and nothing that could be is here
+        // (RFC 7515, 4.1.11); `b64` changes what is signed (RFC 7797).
+        if header.crit.is_some() || header.extras.inner().contains_key("b64") {
+            return Err(Refusal::Header);
+        }
         let mut refusal = Refusal::Signature;
         for (key_id, key) in &self.keys {
             // A token that names its key is checked with that one; a key without a name fits all.

@@ -19,7 +19,8 @@ const ED_SEED: [u8; 32] = [
 ];
 
 fn verifier(issuer: Option<&str>) -> Verifier {
-    Verifier::new(Keys::shared(&SecretString::from(SECRET.to_owned())), "tgmesh", issuer)
+    let keys = Keys::shared(&SecretString::from(SECRET.to_owned()));
+    Verifier::new(Ring::fixed(keys), "tgmesh", issuer)
 }
 
 fn claims() -> Value {
@@ -170,7 +171,7 @@ fn a_key_set_verifies_and_its_public_key_is_no_secret() {
         {"kty": "OKP", "crv": "Ed25519", "x": x, "kid": "ed", "use": "sig", "alg": "EdDSA"},
     ]});
     let keys = Keys::from_jwks(Algorithm::EdDsa, set.to_string().as_bytes()).expect("there is a key");
-    let verifier = Verifier::new(keys, "tgmesh", None);
+    let verifier = Verifier::new(Ring::fixed(keys), "tgmesh", None);
     let sign = |key_id: Option<&str>| {
         let mut header = Header::new(jsonwebtoken::Algorithm::EdDSA);
         header.kid = key_id.map(str::to_owned);
@@ -199,6 +200,53 @@ fn key_sets_without_a_fitting_key_are_faults() {
             Keys::from_jwks(Algorithm::Rs256, document.as_bytes()).is_err(),
             "{document}"
         );
+    }
+}
+
+#[test]
+fn a_set_is_read_as_its_standard_asks() {
+    let x = URL_SAFE_NO_PAD.encode(ED_PUBLIC);
+    let good = json!({"kty": "OKP", "crv": "Ed25519", "x": x, "kid": "ed"});
+    let read = |keys: &Value| Keys::from_jwks(Algorithm::EdDsa, json!({ "keys": keys }).to_string().as_bytes());
+    let with = |name: &str, value: Value| {
+        let mut key = good.clone();
+        key[name] = value;
+        json!([key, good])
+    };
+    // Kinds of keys that are not known here, and keys for something else, are passed over.
+    for keys in [
+        json!([{"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA"}, good]),
+        json!([{"kty": "OKP", "crv": "X448", "x": "AA"}, good]),
+        json!([{}, good]),
+        with("use", json!("enc")),
+        with("alg", json!("ES256")),
+        with("key_ops", json!(["sign"])),
+    ] {
+        assert_eq!(read(&keys).map(|keys| keys.count()), Ok(1), "{keys}");
+    }
+    assert_eq!(
+        read(&with("key_ops", json!(["verify"]))).map(|keys| keys.count()),
+        Ok(2)
+    );
+    // What a private or shared key is part of is refused whole, whatever the key is for.
+    for name in ["d", "p", "q", "dp", "dq", "qi", "oth", "k"] {
+        let refused = read(&with(name, json!("c2VjcmV0"))).err().expect(name);
+        assert!(refused.contains("private") && !refused.contains("c2Vj"), "{refused}");
+    }
+    assert!(read(&json!([{"kty": "oct", "k": "c2VjcmV0"}, good])).is_err());
+    assert!(read(&json!((0..17).map(|_| good.clone()).collect::<Vec<_>>())).is_err());
+}
+
+#[test]
+fn a_header_that_asks_for_more_is_refused() {
+    for (name, value) in [("crit", json!(["exp"])), ("crit", json!([])), ("b64", json!(false))] {
+        let header = json!({"alg": "HS256", "typ": "JWT", name: value});
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let message = format!("{}.{}", part(&header), part(&claims()));
+        let key = EncodingKey::from_secret(SECRET.as_bytes());
+        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, jsonwebtoken::Algorithm::HS256);
+        let token = format!("{message}.{}", signature.expect("signs"));
+        assert_eq!(verifier(None).verify(&token, NOW), Err(Refusal::Header), "{header}");
     }
 }
 

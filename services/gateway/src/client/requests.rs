@@ -14,6 +14,7 @@ use super::subscription::Subscription;
 use super::{DEFAULT_RATE, Gone, end, until_expiry};
 use crate::filter::Matcher;
 use crate::hub::Sub;
+use crate::registry::Limit;
 use crate::resume::From;
 use crate::wire::Unreadable;
 
@@ -28,7 +29,7 @@ const MAX_ID_BYTES: usize = 64;
 
 impl Session {
     /// Handles what the client sent.
-    pub(super) fn inbound<S>(&mut self, socket: &mut Socket<S>, message: &Message) -> Result<(), Gone>
+    pub(super) async fn inbound<S>(&mut self, socket: &mut Socket<S>, message: &Message) -> Result<(), Gone>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -47,7 +48,7 @@ impl Session {
             &mut self.bucket
         };
         if !bucket.take(now) {
-            return Err(end(CloseCode::RateLimited, "too many frames"));
+            return Err(end(CloseCode::RateLimited, Limit::Frames.reason()));
         }
         let Some(frame) = frame else {
             socket.owes_flush();
@@ -60,7 +61,7 @@ impl Session {
                 }
             }
             Ok(ClientFrame::Unsubscribe { id }) => self.unsubscribe(socket, id),
-            Ok(ClientFrame::Auth { token }) => self.renew(socket, &token)?,
+            Ok(ClientFrame::Auth { token }) => self.renew(socket, &token).await?,
             Ok(ClientFrame::Rendered { seq, at_ms }) => self.rendered(seq, at_ms),
             Ok(ClientFrame::Ping { t_ms }) => {
                 let server_ms = clock::now_us() as f64 / 1000.0;
@@ -169,7 +170,11 @@ impl Session {
     }
 
     /// Renewal: another token of the same subject. Its rights apply at once, to what waits as well.
-    fn renew<S: AsyncRead + AsyncWrite + Unpin>(&mut self, socket: &mut Socket<S>, token: &str) -> Result<(), Gone> {
+    async fn renew<S>(&mut self, socket: &mut Socket<S>, token: &str) -> Result<(), Gone>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        self.gateway.verifier.learn(token).await;
         let grant = self
             .gateway
             .verify(token)
@@ -178,7 +183,7 @@ impl Session {
             return Err(end(CloseCode::Forbidden, "a renewal has to be for the same subject"));
         }
         if !self.seat.belongs_to(&grant) {
-            return Err(end(CloseCode::RateLimited, "too many connections of this subject"));
+            return Err(end(CloseCode::RateLimited, Limit::Subject.reason()));
         }
         self.bucket.set_rate(grant.rate.unwrap_or(DEFAULT_RATE));
         self.expires = Instant::now() + until_expiry(&grant).min(Duration::from_hours(24 * 365));
@@ -223,6 +228,10 @@ impl Session {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         self.gateway.figures.errors.inc();
+        if code == ErrorCode::TooManySubscriptions {
+            let subject = Some(self.grant.subject.as_str());
+            self.gateway.limited(Limit::Subscriptions, subject, self.seat.place());
+        }
         socket.send(&ServerFrame::Error { id, code, message });
     }
 }

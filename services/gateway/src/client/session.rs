@@ -16,7 +16,7 @@ use crate::auth::Grant;
 use crate::event::{Event, View};
 use crate::gateway::Gateway;
 use crate::mailbox::Item;
-use crate::registry::Seat;
+use crate::registry::{Limit, Seat};
 use crate::resume::From;
 
 /// Positions are told, and the client's pace is looked at, this often.
@@ -103,7 +103,7 @@ impl Session {
                     self.flushed();
                     Ok(())
                 }
-                Turn::Inbound(message) => self.inbound(socket, &message),
+                Turn::Inbound(message) => self.inbound(socket, &message).await,
                 Turn::Tick => self.tick(socket),
                 Turn::Ordered(code) => Err(ordered(code)),
                 Turn::Ended(error) => Err(meaning(error.as_ref())),
@@ -249,7 +249,7 @@ impl Session {
                 .iter()
                 .any(|subscription| subscription.slow_for(now) >= SLOW_LIMIT)
         {
-            return Err(end(CloseCode::TooSlow, "too slow"));
+            return Err(end(CloseCode::TooSlow, Limit::Pace.reason()));
         }
         let silence = now.saturating_duration_since(self.heard);
         if silence >= SILENCE_LIMIT {

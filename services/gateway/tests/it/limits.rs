@@ -3,6 +3,8 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::json;
+use tgmesh_proto::{codec, subject};
+use tgmesh_stream::tail::{Start, Tail};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -79,6 +81,109 @@ async fn too_many_frames_and_connections_are_4429() {
         assert!(held.len() < 5, "MAX_CONNECTIONS is four");
     };
     assert_eq!(code, 4429);
+}
+
+/// Every limit on connections has its close code, its metric and its entry in the audit log.
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_subjects_and_those_without_a_token_have_their_share() {
+    let world = World::start_with(&[
+        ("MAX_CONNECTIONS", "100"),
+        ("MAX_CONNECTIONS_PER_SUBJECT", "3"),
+        ("MAX_CONNECTIONS_PER_ADDRESS", "2"),
+        ("TRUSTED_PROXIES", "127.0.0.0/8, 10.0.0.0/8"),
+    ])
+    .await;
+    let open = async |from: &str, sub: Option<&str>| {
+        let opening = Opening {
+            bearer: sub.map(|sub| token(&json!({ "sub": sub }))),
+            forwarded_for: Some(from.to_owned()),
+            ..Opening::default()
+        };
+        Socket::open(world.port, &opening).await.expect("101").0
+    };
+    let welcomed = async |from: &str, sub: &str| {
+        let mut socket = open(from, Some(sub)).await;
+        socket.expect("welcome").await;
+        socket
+    };
+    let _first = welcomed("203.0.113.1", "ann").await;
+    let second = welcomed("198.51.100.9, 203.0.113.1, 10.0.0.1", "ann").await;
+    let mut third = open("203.0.113.1", Some("ann")).await;
+    assert_eq!(third.closed().await, 4429, "a third from one address");
+    let _other = welcomed("2001:db8:1:2::3", "ann").await;
+    let _neighbour = welcomed("2001:db8:1:3::3", "bob").await;
+    let mut fourth = open("203.0.113.2", Some("ann")).await;
+    assert_eq!(fourth.closed().await, 4429, "a fourth of one subject");
+    drop(second);
+    tgmesh_testkit::eventually(Duration::from_secs(20), "its place is free", || async {
+        open("203.0.113.1", Some("cid")).await.next().await.is_ok()
+    })
+    .await;
+    // Of a hundred places, 64 are for those who have not shown a token.
+    let mut without = Vec::new();
+    for n in 0..64 {
+        without.push(open(&format!("192.0.2.{n}"), None).await);
+    }
+    let mut one_more = open("192.0.2.200", None).await;
+    assert_eq!(one_more.closed().await, 4429);
+    for limit in ["address", "subject", "unauthenticated"] {
+        let name = format!("limited_total{{limit=\"{limit}\"}}");
+        assert!(world.counter(&name).await >= 1, "{limit}");
+    }
+    drop(without);
+    let mut log = Tail::open(&world.mesh, subject::AUDIT, Start::After(0), None)
+        .await
+        .expect("AUDIT is there");
+    let mut wanted = vec!["unauthenticated", "subject", "address"];
+    while let Some(limit) = wanted.last() {
+        let next = tokio::time::timeout(Duration::from_secs(20), log.next()).await;
+        let delivery = next.expect("in time").expect("is read");
+        let entry = codec::decode_audit(&delivery.payload).expect("an audit event");
+        if entry.event == "limited" && entry.detail["limit"] == *limit {
+            assert_eq!(entry.actor.is_some(), *limit == "subject");
+            assert!(entry.detail["address"].starts_with("203.0.113.") || *limit == "unauthenticated");
+            wanted.pop();
+        }
+    }
+}
+
+/// Nobody holds a place by sending slowly.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_trickles_is_let_go() {
+    let world = World::start().await;
+    let trickle = async |head: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", world.port)).await.expect("it listens");
+        stream.write_all(head.as_bytes()).await.expect("it is taken");
+        let (mut read, mut write) = stream.into_split();
+        let begun = Instant::now();
+        let writing = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                if write.write_all(b"x").await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        let mut answer = Vec::new();
+        tokio::select! {
+            _ = read.read_to_end(&mut answer) => {}
+            () = writing => {}
+        }
+        (begun.elapsed(), String::from_utf8_lossy(&answer).into_owned())
+    };
+    let token = token(&json!({}));
+    let body = format!(
+        "POST /api/revocations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: 4000\r\n\r\n{{"
+    );
+    let (idle, head, body) = tokio::join!(
+        trickle(""),
+        trickle("GET /ws HTTP/1.1\r\nHost: x\r\nX-Slow: "),
+        trickle(&body)
+    );
+    for (name, (elapsed, answer)) in [("nothing", &idle), ("a head", &head), ("a body", &body)] {
+        assert!(elapsed < &Duration::from_secs(15), "{name}: {elapsed:?} {answer}");
+    }
+    assert!(body.1.starts_with("HTTP/1.1 408"), "{}", body.1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,10 +1,12 @@
 //! The gateway's binary with a real nats-server, seen through real WebSockets.
 
 mod auth;
+mod autobahn;
 mod clients;
 mod figures;
 mod history;
 mod http;
+mod keys;
 mod leak;
 mod leaks;
 mod limits;
@@ -20,5 +22,6 @@ mod settings;
 mod shutdown;
 mod socket;
 mod storm;
+mod tokens;
 mod unique;
 mod world;

@@ -23,6 +23,7 @@ pub struct Opening {
     pub bearer: Option<String>,
     pub protocols: Option<String>,
     pub origin: Option<String>,
+    pub forwarded_for: Option<String>,
 }
 
 impl Opening {
@@ -60,6 +61,7 @@ impl Socket {
             ),
             ("sec-websocket-protocol", opening.protocols.clone()),
             ("origin", opening.origin.clone()),
+            ("x-forwarded-for", opening.forwarded_for.clone()),
         ];
         for (name, value) in headers {
             if let Some(value) = value {

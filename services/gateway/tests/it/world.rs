@@ -29,6 +29,7 @@ pub struct World {
     pub nats: nats::Server,
     pub mesh: Mesh,
     pub port: u16,
+    pub admin: u16,
     pub publisher: Arc<Publisher>,
     gateway: Option<Process>,
     env: Vec<(String, String)>,
@@ -62,6 +63,7 @@ impl World {
             nats,
             mesh,
             port: free_port(),
+            admin: free_port(),
             publisher,
             gateway: None,
             env,
@@ -69,11 +71,22 @@ impl World {
     }
 
     pub async fn start_gateway(&mut self) {
-        self.gateway = Some(self.spawn_gateway(self.port, 0).await);
+        self.gateway = Some(self.spawn_gateway(self.port, self.admin).await);
     }
 
     /// A gateway of the test's own, once it is ready.
     pub async fn spawn_gateway(&self, port: u16, admin_port: u16) -> Process {
+        let gateway = self.begin_gateway(port, admin_port);
+        let url = format!("http://127.0.0.1:{port}/readyz");
+        eventually(PATIENCE, "the gateway is ready", || async {
+            reqwest::get(&url).await.is_ok_and(|response| response.status() == 200)
+        })
+        .await;
+        gateway
+    }
+
+    /// Starts one without waiting until it is ready.
+    pub fn begin_gateway(&self, port: u16, admin_port: u16) -> Process {
         let spec = Spec::new(env!("CARGO_BIN_EXE_tgmesh-gateway"))
             .env("NATS_URL", self.nats.url())
             .env("GATEWAY_LISTEN", format!("127.0.0.1:{port}"))
@@ -82,13 +95,21 @@ impl World {
             .env("INSTANCE", "gateway-under-test")
             .env("RUST_LOG", "info,tgmesh_gateway=debug")
             .envs(self.env.iter().map(|(name, value)| (name, value)));
-        let gateway = Process::spawn(spec).expect("the gateway starts");
-        let url = format!("http://127.0.0.1:{port}/readyz");
-        eventually(PATIENCE, "the gateway is ready", || async {
-            reqwest::get(&url).await.is_ok_and(|response| response.status() == 200)
-        })
-        .await;
-        gateway
+        Process::spawn(spec).expect("the gateway starts")
+    }
+
+    /// A counter or gauge of the gateway's; with its labels where it has some: `closes_total{code="4429"}`.
+    pub async fn counter(&self, name: &str) -> u64 {
+        let answer = reqwest::get(format!("http://127.0.0.1:{}/metrics", self.admin)).await;
+        let text = answer.expect("it answers").text().await.expect("text");
+        let value = text.lines().find_map(|line| {
+            let (series, value) = line.strip_prefix("tgmesh_gateway_")?.rsplit_once(' ')?;
+            // The process's own label is in every series.
+            let series = series.replace("instance=\"gateway-under-test\"", "");
+            let series = series.replace("{,", "{").replace(",}", "}").replace("{}", "");
+            (series == name).then(|| value.parse::<f64>().expect("a number"))
+        });
+        value.unwrap_or_else(|| panic!("no {name} in:\n{text}")) as u64
     }
 
     pub fn gateway(&self) -> &Process {
