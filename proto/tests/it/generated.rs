@@ -10,7 +10,7 @@ use tgmesh_proto::frame::{ClientFrame, ServerFrame};
 use tgmesh_proto::matched::Match;
 use tgmesh_proto::stats::StatsReport;
 
-use crate::samples;
+use crate::{asyncapi, samples};
 
 #[test]
 fn schemas_are_current() {
@@ -55,6 +55,16 @@ fn vectors_are_current_and_read_back() {
     wanted.sort();
     found.sort();
     assert_eq!(found, wanted, "proto/vectors holds a file that no sample makes");
+}
+
+#[test]
+fn asyncapi_is_current() {
+    let document = serde_json::to_string_pretty(&asyncapi::document()).expect("JSON") + "\n";
+    check("asyncapi.json", document.as_bytes());
+    // One that is written just now was not there to be compiled in.
+    if std::env::var_os("TGMESH_REGENERATE").is_none() {
+        assert_eq!(tgmesh_proto::ASYNCAPI, document, "what is compiled in lies there");
+    }
 }
 
 fn check(file: &str, content: &[u8]) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
@@ -152,6 +152,9 @@ fn routes(
             },
         );
     let probes = admin::probes(health).map(Reply::into_response);
+    let frames = warp::path!("asyncapi.json")
+        .and(warp::get().or(warp::head()).unify())
+        .map(asyncapi);
     let page = warp::get()
         .or(warp::head())
         .unify()
@@ -166,6 +169,8 @@ fn routes(
         .or(revocation)
         .unify()
         .or(api)
+        .unify()
+        .or(frames)
         .unify()
         .or(probes)
         .unify()
@@ -187,6 +192,15 @@ async fn ready(gateway: &Gateway, headers: &HeaderMap) -> Result<(), Response> {
     } else {
         Err(problem(StatusCode::SERVICE_UNAVAILABLE, "not ready yet"))
     }
+}
+
+/// `/asyncapi.json`: the frames and subjects, for everyone.
+fn asyncapi() -> Response {
+    let mut response = Response::new(tgmesh_proto::ASYNCAPI.into());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }
 
 /// What no route answers. warp does not tell which of them came closest, but its reply's status does.

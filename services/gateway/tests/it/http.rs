@@ -95,6 +95,17 @@ async fn the_mesh_in_figures() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn frames_and_subjects_are_described_for_everyone() {
+    let world = World::start().await;
+    let answer = reqwest::get(world.url("/asyncapi.json")).await.expect("answers");
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["content-type"], "application/json");
+    let document: Value = answer.json().await.expect("JSON");
+    assert_eq!(document["asyncapi"], "3.0.0");
+    assert_eq!(document["channels"]["ws"]["address"], "/ws");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_page_is_guarded() {
     let world = World::start().await;
     let answer = reqwest::get(world.url("/")).await.expect("answers");
