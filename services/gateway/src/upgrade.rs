@@ -91,6 +91,19 @@ impl Handshake {
                 "this is a WebSocket: the request has to ask for an upgrade to it",
             );
         }
+        // RFC 6455, 11.3.1: once each. Of two, a proxy may have looked at the other.
+        for name in [
+            header::SEC_WEBSOCKET_KEY,
+            header::SEC_WEBSOCKET_VERSION,
+            header::AUTHORIZATION,
+        ] {
+            if headers.get_all(&name).iter().nth(1).is_some() {
+                return refuse(
+                    StatusCode::BAD_REQUEST,
+                    "Sec-WebSocket-Key, Sec-WebSocket-Version and Authorization may be there once",
+                );
+            }
+        }
         if header_text(headers, header::SEC_WEBSOCKET_VERSION) != Some("13") {
             return refuse(
                 StatusCode::UPGRADE_REQUIRED,

@@ -4,6 +4,7 @@ mod auth;
 mod autobahn;
 mod clients;
 mod figures;
+mod fuzz;
 mod history;
 mod http;
 mod keys;
