@@ -1,5 +1,7 @@
 //! The control port: HTTP/JSON for tests and load tools.
 
+mod people;
+
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -168,7 +170,8 @@ fn answer(sim: &Sim, request: &Request) -> Response {
             Err(error) => unfit(&error),
         },
         (&Method::DELETE, "/faults") => ok(&sim.heal_all()),
-        (method, path) => named(sim, request, method, path)
+        (method, path) => people::answer(sim, request, path)
+            .or_else(|| named(sim, request, method, path))
             .unwrap_or_else(|| Response::error(StatusCode::NOT_FOUND, "there is nothing here")),
     }
 }

@@ -21,10 +21,12 @@ use tgmesh_lifecycle::Process;
 pub use faults::{Fault, FaultError, FaultKind, FaultReport, Garbage, MAX_HELD, Of, Refusal};
 pub use load::{LoadError, LoadReport, LoadSpec, LoadState};
 pub use posted::{Item, Kind, Page};
-pub use sim::{AccountInfo, ChatInfo, Config, Running, Sim, StartError, start};
+pub use sim::{
+    AccountInfo, ChatInfo, Code, Config, KeyInfo, LoginError, OtherKey, Person, Running, Sim, StartError, start,
+};
 pub use world::message::{Author, Button, Entity, EntityKind, Forward};
 pub use world::peer::ChatKind;
-pub use world::{Change, Draft, Ids, WorldError};
+pub use world::{Change, Draft, Folder, Ids, WorldError};
 
 /// Runs the simulator until the process is told to stop.
 ///

@@ -7,11 +7,13 @@ mod dialogs;
 mod difference;
 mod history;
 mod join;
+mod login;
 mod peers;
 mod profile;
 
 use std::borrow::Cow;
 use std::io::Write;
+use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -21,10 +23,10 @@ use crate::clock;
 use crate::faults::armed::site;
 use crate::mtproto::envelope::constructor;
 use crate::mtproto::odd;
-use crate::sim::Shared;
+use crate::sim::{Key, Shared};
 use crate::view::{self, Company, Viewer};
 use crate::world::timeline::Entry;
-use crate::world::{AccountNo, Standing, World};
+use crate::world::{AccountNo, NOBODY, World};
 
 /// Answers from this size on are packed, as Telegram does with long ones.
 const PACK_FROM: usize = 4 * 1_024;
@@ -48,8 +50,12 @@ pub(crate) struct Failure {
 }
 
 pub(crate) const fn bad(message: &'static str) -> Failure {
+    failure(400, message)
+}
+
+pub(crate) const fn failure(code: i32, message: &'static str) -> Failure {
     Failure {
-        code: 400,
+        code,
         message: Cow::Borrowed(message),
     }
 }
@@ -57,12 +63,16 @@ pub(crate) const fn bad(message: &'static str) -> Failure {
 const UNKNOWN_METHOD: Failure = bad("INPUT_METHOD_INVALID");
 const MALFORMED: Failure = bad("INPUT_REQUEST_INVALID");
 
-pub(crate) use profile::DC_ID;
+pub(crate) use dialogs::filters_changed as folders_changed;
+pub(crate) use login::accept_token;
+pub(crate) use profile::{DC_ID, DC_IDS};
 
 type Answer = Result<Vec<u8>, Failure>;
 
 /// Who asks, over one connection.
 pub(crate) struct Caller {
+    pub(crate) key: Arc<Key>,
+    /// [`NOBODY`] before the sign-in.
     pub(crate) account: AccountNo,
     pub(crate) viewer: Viewer,
     /// The client's TL layer, once it has told it.
@@ -72,8 +82,9 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    pub(crate) fn new(account: AccountNo, viewer: Viewer) -> Self {
+    pub(crate) fn new(key: Arc<Key>, account: AccountNo, viewer: Viewer) -> Self {
         Self {
+            key,
             account,
             viewer,
             layer: 0,
@@ -207,21 +218,24 @@ fn dispatch(shared: &Shared, caller: &Caller, body: &[u8]) -> Answer {
     let now = (now_us / 1_000_000) as i32;
     let mut world = shared.world();
     let world = &mut *world;
-    let public = [help::GetConfig::CONSTRUCTOR_ID, help::GetNearestDc::CONSTRUCTOR_ID];
-    let refused = |code, message| {
-        Err(Failure {
-            code,
-            message: Cow::Borrowed(message),
-        })
+    if caller.key.is_duplicated() {
+        return Err(failure(406, "AUTH_KEY_DUPLICATED"));
+    }
+    if let Some(answer) = login::dispatch(world, caller, number, cursor, now) {
+        return answer;
+    }
+    let account = match world.accounts.get(caller.account) {
+        Some(account) if account.door.is_banned => return Err(failure(401, "USER_DEACTIVATED_BAN")),
+        Some(_) => caller.account,
+        None => NOBODY,
     };
-    match world.accounts[caller.account].standing {
-        Standing::SignedOut if !public.contains(&number) => return refused(401, "AUTH_KEY_UNREGISTERED"),
-        Standing::Duplicated => return refused(406, "AUTH_KEY_DUPLICATED"),
-        Standing::Good | Standing::SignedOut => {}
+    let public = [help::GetConfig::CONSTRUCTOR_ID, help::GetNearestDc::CONSTRUCTOR_ID];
+    if account == NOBODY && !public.contains(&number) {
+        return Err(failure(401, "AUTH_KEY_UNREGISTERED"));
     }
     methods! { number, cursor,
-        help::GetConfig => |_| Ok(profile::config(shared.address(), now)),
-        help::GetNearestDc => |_| Ok(profile::nearest_dc()),
+        help::GetConfig => |_| Ok(profile::config(shared.address(), caller.key.dc, now)),
+        help::GetNearestDc => |_| Ok(profile::nearest_dc(caller.key.dc)),
         updates::GetState => |_| Ok(difference::state(world, caller, now).to_bytes()),
         updates::GetDifference => |ask| difference::account(world, caller, &ask, now),
         updates::GetChannelDifference => |ask| difference::channel(world, caller, &ask),
@@ -243,9 +257,6 @@ fn dispatch(shared: &Shared, caller: &Caller, body: &[u8]) -> Answer {
         contacts::ResolveUsername => |ask: contacts::ResolveUsername| join::resolve(world, caller, &ask.username),
         account::UpdateStatus => |_| Ok(true.to_bytes()),
         auth::LogOut => |_| Ok(profile::log_out(world, caller)),
-        // Sign-in is not played: whoever connects holds a seeded key that is signed in.
-        auth::SendCode => |_| Err(bad("PHONE_NUMBER_INVALID")),
-        auth::SignIn => |_| Err(bad("PHONE_CODE_INVALID")),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The simulator as a whole: starts it, and offers its world to tests in the same process.
 
+mod keys;
+mod logins;
 mod shared;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,10 +22,12 @@ use crate::mtproto::outbox::Outbox;
 use crate::posted::{Page, PostedLog};
 use crate::rpc::DC_ID;
 use crate::scenario;
-use crate::view::Viewer;
 use crate::world::peer::ChatKind;
 use crate::world::{Change, Draft, Ids, Size, World, WorldError};
 
+pub(crate) use keys::Key;
+pub use keys::{KeyInfo, OtherKey};
+pub use logins::{Code, LoginError, Person};
 pub(crate) use shared::Shared;
 
 /// What to play.
@@ -125,14 +129,15 @@ impl Sim {
         world
             .accounts
             .iter()
-            .zip(self.shared.keys())
-            .map(|(account, (key, _))| AccountInfo {
+            .enumerate()
+            .filter_map(|(no, account)| Some((account, self.shared.seeded_key(no)?)))
+            .map(|(account, key)| AccountInfo {
                 name: account.name.clone(),
                 user_id: account.user.id,
                 phone: account.user.phone.clone().unwrap_or_default(),
                 dc_id: DC_ID,
                 address: self.shared.address().to_string(),
-                auth_key: hex(key.bytes()),
+                auth_key: hex(key.auth.bytes()),
             })
             .collect()
     }
@@ -320,19 +325,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let now_s = (clock::now_us() / 1_000_000) as i64;
     let faults = Arc::new(Faults::default());
     let world = World::new(config.seed, size, now_s, Arc::clone(&posted), Arc::clone(&faults));
-    let keys: Vec<_> = world
-        .accounts
-        .iter()
-        .enumerate()
-        .map(|(no, account)| {
-            let viewer = Viewer {
-                identity: world.identity,
-                user_id: account.user.id,
-            };
-            (world.identity.auth_key(no), viewer)
-        })
-        .collect();
-    let shared = Arc::new(Shared::new(world, posted, faults, mtproto_addr, keys));
+    let shared = Arc::new(Shared::new(world, posted, faults, mtproto_addr));
     let (rate, rates) = watch::channel(0.0);
     let sim = Sim {
         shared: Arc::clone(&shared),

@@ -5,19 +5,24 @@
 //! groups and private chats. Both are a [`timeline::Timeline`] here; a message of a basic group
 //! stands in one timeline per member, under another number in each.
 
+mod folder;
 pub(crate) mod identity;
 mod ids;
+mod login;
 pub(crate) mod message;
 pub(crate) mod peer;
 mod populate;
 mod post;
+pub(crate) mod srp;
 pub(crate) mod timeline;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+pub use folder::Folder;
 pub(crate) use identity::Identity;
 pub use ids::Ids;
+pub(crate) use login::{CodeState, Door, Logins, Token};
 pub use post::{Change, Draft};
 
 use crate::faults::armed::Faults;
@@ -28,6 +33,10 @@ use timeline::Timeline;
 
 /// Which account of the world, as a position in [`World::accounts`].
 pub(crate) type AccountNo = usize;
+
+/// Where a key has no account: faults for an account do not concern it, and whatever needs an
+/// account is refused before it is looked at.
+pub(crate) const NOBODY: AccountNo = usize::MAX;
 
 /// Why something asked of the world cannot be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,22 +55,15 @@ pub enum WorldError {
     BadText,
 }
 
-/// What an account's key is good for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
-    Good,
-    /// After `auth.logOut`.
-    SignedOut,
-    /// After its key was used in two places.
-    Duplicated,
-}
-
 /// An account and its own message numbers, events and connections.
 pub(crate) struct Account {
     pub(crate) user: Arc<User>,
     /// `sim-1`, `sim-2`, …
     pub(crate) name: String,
-    pub(crate) standing: Standing,
+    /// How it signs in.
+    pub(crate) door: Door,
+    /// Its folders; those that every account has, while they were not set.
+    pub(crate) folders: Option<Vec<Folder>>,
     /// Private chats and basic groups.
     pub(crate) timeline: Timeline,
     /// (chat, number in the chat's own list) → this account's number.
@@ -84,7 +86,6 @@ pub(crate) struct Chat {
 pub(crate) struct World {
     pub(crate) identity: Identity,
     pub(crate) accounts: Vec<Account>,
-    pub(crate) by_key: HashMap<[u8; 8], AccountNo>,
     pub(crate) chats: BTreeMap<i64, Chat>,
     /// Chat ids in the order they were made, which is the order of `GET /chats`.
     pub(crate) order: Vec<i64>,
@@ -95,6 +96,7 @@ pub(crate) struct World {
     pub(crate) invites: HashMap<String, i64>,
     pub(crate) posted: Arc<PostedLog>,
     pub(crate) faults: Arc<Faults>,
+    pub(crate) logins: Logins,
 }
 
 /// How large the world is.

@@ -58,7 +58,7 @@ async def main() -> None:
     entity = await client.get_entity(named["username"])
     assert entity.title == named["title"], entity
     try:
-        await client(functions.account.GetPasswordRequest())
+        await client(functions.account.GetAuthorizationsRequest())
         raise AssertionError("it was answered")
     except errors.RPCError as error:
         assert error.code == 400, error

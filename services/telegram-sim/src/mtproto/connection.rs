@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::crypt::{self, AuthKey, CryptError, Sender};
+use super::crypt::{self, CryptError, Sender};
 use super::envelope::{EnvelopeError, Packet};
 use super::framing::{FrameError, Framing};
 use super::outbox::Outbox;
@@ -23,7 +23,7 @@ use crate::faults::armed::site;
 use crate::faults::requests::Fate;
 use crate::faults::{FaultKind, Refusal};
 use crate::rpc::{self, Caller};
-use crate::sim::Shared;
+use crate::sim::{Key, Shared};
 use crate::world::AccountNo;
 
 /// Connections at a time; a further one waits in the listen queue.
@@ -136,17 +136,18 @@ async fn run(stream: TcpStream, shared: &Arc<Shared>, closed: CancellationToken)
         return Ok(());
     };
 
-    let Some((account, key)) = shared.find_key(&packet) else {
+    let Some(key) = shared.find_key(&packet) else {
         outgoing.write_all(&framing.transport_error(KEY_UNKNOWN)).await?;
         return Err(End::UnknownKey);
     };
+    let account = key.owner();
     if refused(shared, Some(account), &closed).await {
         return Ok(());
     }
     let viewer = shared.viewer(account);
     let outbox = Arc::new(Outbox::new(closed.clone()));
     let session_id = Arc::new(AtomicI64::new(0));
-    let encoder = Encoder::new(key.clone(), framing.clone(), viewer, account);
+    let encoder = Encoder::new(key.auth.clone(), framing.clone(), viewer, account);
     let writer = writer::run(
         encoder,
         Arc::clone(&session_id),
@@ -158,15 +159,16 @@ async fn run(stream: TcpStream, shared: &Arc<Shared>, closed: CancellationToken)
     let reader = Reader {
         shared,
         key: &key,
-        session: Session::new(viewer.identity, key.id()),
+        session: Session::new(viewer.identity, key.auth.id()),
         session_id: &session_id,
         outbox: &outbox,
-        caller: Caller::new(account, viewer),
+        caller: Caller::new(Arc::clone(&key), account, viewer),
         number: NUMBER.fetch_add(1, Ordering::Relaxed),
     };
+    shared.connected(&key, &outbox);
     let _guard = Subscription {
         shared,
-        account,
+        key: &key,
         number: reader.number,
         outbox: &outbox,
     };
@@ -177,10 +179,10 @@ async fn run(stream: TcpStream, shared: &Arc<Shared>, closed: CancellationToken)
     }
 }
 
-/// Takes the connection out of its account when it ends, however it ends.
+/// Takes the connection out of its key and account when it ends, however it ends.
 struct Subscription<'a> {
     shared: &'a Shared,
-    account: AccountNo,
+    key: &'a Key,
     number: u64,
     outbox: &'a Arc<Outbox>,
 }
@@ -188,14 +190,13 @@ struct Subscription<'a> {
 impl Drop for Subscription<'_> {
     fn drop(&mut self) {
         self.outbox.close();
-        self.shared.unsubscribe(self.account, self.outbox);
-        self.shared.connection_ended(self.account, self.number);
+        self.shared.disconnected(self.key, self.outbox, self.number);
     }
 }
 
 struct Reader<'a> {
     shared: &'a Arc<Shared>,
-    key: &'a AuthKey,
+    key: &'a Key,
     session: Session,
     session_id: &'a AtomicI64,
     outbox: &'a Arc<Outbox>,
@@ -239,7 +240,7 @@ impl Reader<'_> {
     }
 
     fn packet(&mut self, packet: &mut [u8]) -> Result<(), End> {
-        let plaintext = crypt::decrypt(self.key, Sender::Client, packet)?;
+        let plaintext = crypt::decrypt(&self.key.auth, Sender::Client, packet)?;
         let packet = Packet::parse(plaintext)?;
         self.session_id.store(packet.session_id, Ordering::Relaxed);
         let (account, faults) = (self.caller.account, self.shared.faults());
@@ -255,19 +256,27 @@ impl Reader<'_> {
         if !self.session.admit(&packet, now_s, fault, self.outbox) {
             return Ok(());
         }
-        self.shared.sent(account, self.number, Instant::now());
+        self.shared.sent(self.key, self.number, Instant::now());
         for message in packet.messages {
             let Verdict::Request { id, body } = self.session.sort(message, now_s, self.outbox) else {
                 continue;
             };
             let declined = !self.caller.wants_updates;
             let request = self.caller.unwrap(&body);
+            // Signed in or out since, by this connection or another on the key.
+            let owner = self.key.owner();
+            let is_other = owner != self.caller.account;
+            if is_other {
+                let viewer = self.shared.viewer(owner);
+                (self.caller.account, self.caller.viewer) = (owner, viewer);
+                self.outbox.belong(owner, viewer);
+            }
             // Before the answer: from the state it tells of, nothing may be missing.
-            if declined && self.caller.wants_updates {
-                self.shared.subscribe(self.caller.account, self.outbox);
+            if (declined || is_other) && self.caller.wants_updates {
+                self.shared.subscribe(self.key, self.outbox);
             }
             let mut fate = match &request {
-                Ok(body) => self.shared.fate(account, body),
+                Ok(body) => self.shared.fate(owner, body),
                 Err(_) => Fate::default(),
             };
             let answer = match fate.refusal.take() {

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::faults::pushes::Delivery;
+use crate::view::Viewer;
 use crate::world::AccountNo;
 use crate::world::message::Content;
 use crate::world::peer::{ChatPeer, User};
@@ -72,6 +73,8 @@ pub(crate) enum Out {
     TooLong,
     /// What a fault made of a push.
     Odd(Delivery),
+    /// What comes behind it is for this account.
+    Belong(AccountNo, Viewer),
 }
 
 #[derive(Default)]
@@ -174,6 +177,12 @@ impl Outbox {
         self.ready.notify_one();
     }
 
+    /// Tells the writer whose connection it is from here on.
+    pub(crate) fn belong(&self, account: AccountNo, viewer: Viewer) {
+        self.lock().items.push_back(Out::Belong(account, viewer));
+        self.ready.notify_one();
+    }
+
     /// Tells the client to fetch the difference.
     pub(crate) fn too_long(&self) {
         self.lock().items.push_back(Out::TooLong);
@@ -222,7 +231,7 @@ impl Outbox {
                             Out::Push(_) => queue.pushes -= 1,
                             Out::TooLong => queue.behind = false,
                             Out::Body { body, .. } => queue.answers -= body.len(),
-                            Out::Odd(_) => {}
+                            Out::Odd(_) | Out::Belong(..) => {}
                         }
                     }
                     if queue.pushes < ROOM {

@@ -81,6 +81,7 @@ pub(crate) async fn run(
                     }
                     encoder.deliver(delivery, &mut packets);
                 }
+                Out::Belong(account, viewer) => encoder.belong(*account, *viewer),
                 Out::TooLong => {
                     let body = enums::Updates::TooLong.to_bytes();
                     encoder.packet(&body, true, false, &mut packets);
@@ -114,6 +115,12 @@ impl Encoder {
             chats: HashMap::new(),
             body: Vec::with_capacity(1_024),
         }
+    }
+
+    fn belong(&mut self, account: AccountNo, viewer: Viewer) {
+        (self.account, self.viewer) = (account, viewer);
+        self.users.clear();
+        self.chats.clear();
     }
 
     fn enter(&mut self, session_id: i64) {

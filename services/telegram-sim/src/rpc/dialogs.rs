@@ -9,7 +9,7 @@ use super::{Answer, Caller, bad, difference, message, peers};
 use crate::view::{self, Company};
 use crate::world::peer::ChatKind;
 use crate::world::timeline::Entry;
-use crate::world::{Chat, World};
+use crate::world::{Chat, Folder, World};
 
 const MAX_PAGE: i32 = 100;
 /// Telegram's number of the archive; nothing is archived here.
@@ -93,43 +93,66 @@ pub(super) fn pinned(world: &World, caller: &Caller, now: i32) -> Vec<u8> {
     peer_dialogs(world, caller, &[], now)
 }
 
-/// `messages.getDialogFilters`: all chats, and the folder "Calls" with every second chat.
+/// `messages.getDialogFilters`: all chats, and the account's folders; while it has set none, the
+/// folder "Calls" with every second chat.
 pub(super) fn filters(world: &World, caller: &Caller) -> Vec<u8> {
-    let include_peers = world
-        .order
-        .iter()
-        .filter_map(|id| world.chats.get(id))
-        .filter(|chat| chat.members.contains(&caller.account))
-        .step_by(2)
-        .map(|chat| input_peer(caller, chat))
-        .collect();
-    let calls = types::DialogFilter {
-        contacts: false,
-        non_contacts: false,
-        groups: false,
-        broadcasts: false,
-        bots: false,
-        exclude_muted: false,
-        exclude_read: false,
-        exclude_archived: false,
-        title_noanimate: false,
-        id: 2,
-        title: types::TextWithEntities {
-            text: "Calls".to_owned(),
-            entities: Vec::new(),
-        }
-        .into(),
-        emoticon: None,
-        color: None,
-        pinned_peers: Vec::new(),
-        include_peers,
-        exclude_peers: Vec::new(),
+    let account = &world.accounts[caller.account];
+    let folders = account.folders.clone().unwrap_or_else(|| {
+        let own = world.order.iter().filter_map(|id| world.chats.get(id));
+        let own = own.filter(|chat| chat.members.contains(&caller.account));
+        vec![Folder {
+            title: "Calls".to_owned(),
+            chats: own.step_by(2).map(|chat| chat.peer.id).collect(),
+            without: Vec::new(),
+            broadcasts: false,
+            groups: false,
+        }]
+    });
+    let peers = |ids: &[i64]| -> Vec<enums::InputPeer> {
+        let chats = ids.iter().filter_map(|id| world.chats.get(id));
+        chats.map(|chat| input_peer(caller, chat)).collect()
     };
+    let mut filters = vec![enums::DialogFilter::Default];
+    // Telegram's own numbers are below 2.
+    filters.extend((2..).zip(&folders).map(|(id, folder)| {
+        let filter = types::DialogFilter {
+            contacts: false,
+            non_contacts: false,
+            groups: folder.groups,
+            broadcasts: folder.broadcasts,
+            bots: false,
+            exclude_muted: false,
+            exclude_read: false,
+            exclude_archived: false,
+            title_noanimate: false,
+            id,
+            title: types::TextWithEntities {
+                text: folder.title.clone(),
+                entities: Vec::new(),
+            }
+            .into(),
+            emoticon: None,
+            color: None,
+            pinned_peers: Vec::new(),
+            include_peers: peers(&folder.chats),
+            exclude_peers: peers(&folder.without),
+        };
+        enums::DialogFilter::Filter(filter)
+    }));
     enums::messages::DialogFilters::Filters(types::messages::DialogFilters {
         tags_enabled: false,
-        filters: vec![enums::DialogFilter::Default, calls.into()],
+        filters,
     })
     .to_bytes()
+}
+
+/// `updateDialogFilters`: the client is to ask for them again.
+pub(crate) fn filters_changed(now: i32) -> Vec<u8> {
+    let update = types::UpdateShort {
+        update: enums::Update::DialogFilters,
+        date: now,
+    };
+    enums::Updates::UpdateShort(update).to_bytes()
 }
 
 fn input_peer(caller: &Caller, chat: &Chat) -> enums::InputPeer {

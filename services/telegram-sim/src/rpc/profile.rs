@@ -6,21 +6,23 @@ use grammers_tl_types::{Serializable, enums, types};
 
 use super::{Answer, Caller, peers};
 use crate::view::{self, Company};
-use crate::world::{Standing, World};
+use crate::world::World;
 
-/// The number of the data centre that is played.
+/// The data centre that clients know first, and that accounts live in unless they were moved.
 pub(crate) const DC_ID: i32 = 2;
+/// All that are played: at one address, told apart by the keys that were made with them.
+pub(crate) const DC_IDS: [i32; 2] = [DC_ID, 4];
 
-/// `help.getConfig`: the one data centre there is, at the address it listens on.
-pub(super) fn config(address: SocketAddr, now: i32) -> Vec<u8> {
-    let own = types::DcOption {
+/// `help.getConfig`: the data centres, at the address that all of them listen on.
+pub(super) fn config(address: SocketAddr, this_dc: i32, now: i32) -> Vec<u8> {
+    let option = |id| types::DcOption {
         ipv6: address.is_ipv6(),
         media_only: false,
         tcpo_only: false,
         cdn: false,
         r#static: true,
         this_port_only: false,
-        id: DC_ID,
+        id,
         ip_address: address.ip().to_string(),
         port: i32::from(address.port()),
         secret: None,
@@ -34,8 +36,8 @@ pub(super) fn config(address: SocketAddr, now: i32) -> Vec<u8> {
         date: now,
         expires: now + 3_600,
         test_mode: false,
-        this_dc: DC_ID,
-        dc_options: vec![own.into()],
+        this_dc,
+        dc_options: DC_IDS.map(|id| option(id).into()).into(),
         dc_txt_domain_name: String::new(),
         chat_size_max: 200,
         megagroup_size_max: 200_000,
@@ -78,10 +80,10 @@ pub(super) fn config(address: SocketAddr, now: i32) -> Vec<u8> {
 }
 
 /// `help.getNearestDc`
-pub(super) fn nearest_dc() -> Vec<u8> {
+pub(super) fn nearest_dc(this_dc: i32) -> Vec<u8> {
     enums::NearestDc::Dc(types::NearestDc {
         country: "ZZ".to_owned(),
-        this_dc: DC_ID,
+        this_dc,
         nearest_dc: DC_ID,
     })
     .to_bytes()
@@ -304,11 +306,12 @@ pub(super) fn full_channel(world: &World, caller: &Caller, channel: &enums::Inpu
     .to_bytes())
 }
 
-/// `auth.logOut`: the key is of no more use.
+/// `auth.logOut`: nobody is signed in with the key any more.
 pub(super) fn log_out(world: &mut World, caller: &Caller) -> Vec<u8> {
-    let account = &mut world.accounts[caller.account];
-    account.standing = Standing::SignedOut;
-    account.outboxes.clear();
+    world.accounts[caller.account]
+        .outboxes
+        .retain(|outbox| !caller.key.has(outbox));
+    caller.key.sign_out();
     enums::auth::LoggedOut::Out(types::auth::LoggedOut {
         future_auth_token: None,
     })

@@ -1,17 +1,18 @@
 //! What connections and players share.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
+use super::keys::Key;
 use crate::faults::armed::Faults;
 use crate::faults::requests::{self, Fate};
 use crate::mtproto::crypt::AuthKey;
-use crate::mtproto::duplicate::Uses;
 use crate::mtproto::outbox::Outbox;
 use crate::posted::PostedLog;
+use crate::rpc::DC_ID;
 use crate::view::Viewer;
-use crate::world::{AccountNo, Standing, World};
+use crate::world::{AccountNo, Identity, World};
 
 /// What connections and players share.
 pub(crate) struct Shared {
@@ -19,32 +20,47 @@ pub(crate) struct Shared {
     posted: Arc<PostedLog>,
     faults: Arc<Faults>,
     address: SocketAddr,
-    keys: Vec<(AuthKey, Viewer)>,
-    /// Per account: where its key is in use.
-    uses: Vec<Mutex<Uses>>,
+    identity: Identity,
+    /// The accounts' own keys come first, in the order of the accounts.
+    keys: RwLock<Vec<Arc<Key>>>,
+    /// Per account: its user.
+    users: Vec<i64>,
 }
 
 impl Shared {
-    pub(super) fn new(
-        world: World,
-        posted: Arc<PostedLog>,
-        faults: Arc<Faults>,
-        address: SocketAddr,
-        keys: Vec<(AuthKey, Viewer)>,
-    ) -> Self {
+    pub(super) fn new(world: World, posted: Arc<PostedLog>, faults: Arc<Faults>, address: SocketAddr) -> Self {
+        let identity = world.identity;
+        let accounts = 0..world.accounts.len();
+        let keys = accounts.map(|account| Key::new(identity.auth_key(account), DC_ID, Some(account)));
         Self {
+            keys: RwLock::new(keys.collect()),
+            users: world.accounts.iter().map(|account| account.user.id).collect(),
+            identity,
             world: Mutex::new(world),
             posted,
             faults,
             address,
-            uses: keys.iter().map(|_| Mutex::default()).collect(),
-            keys,
         }
     }
 
-    /// The accounts' keys, and how they see the world.
-    pub(super) fn keys(&self) -> &[(AuthKey, Viewer)] {
-        &self.keys
+    /// The key that an account was seeded with.
+    pub(super) fn seeded_key(&self, account: AccountNo) -> Option<Arc<Key>> {
+        self.all_keys().get(account).cloned()
+    }
+
+    /// Adds the key that `make` makes from its number, if there are not `most` already.
+    pub(super) fn add_key(&self, most: usize, make: impl FnOnce(usize) -> Arc<Key>) -> Option<AuthKey> {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let own = keys.len() - self.users.len();
+        (own < most).then(|| {
+            let key = make(own);
+            keys.push(Arc::clone(&key));
+            key.auth.clone()
+        })
+    }
+
+    fn all_keys(&self) -> std::sync::RwLockReadGuard<'_, Vec<Arc<Key>>> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The world, locked. A panic under the lock would leave a message in some timelines and not
@@ -68,49 +84,49 @@ impl Shared {
     }
 
     /// Notes that a connection has sent a packet, and ends the key if another does so as well.
-    pub(crate) fn sent(&self, account: AccountNo, connection: u64, now: Instant) {
-        if self.uses(account).sent(connection, now) {
-            let account = &mut self.world().accounts[account];
-            account.standing = Standing::Duplicated;
-            account.outboxes.clear();
+    pub(crate) fn sent(&self, key: &Key, connection: u64, now: Instant) {
+        if key.sent(connection, now) {
+            let mut world = self.world();
+            if let Some(account) = world.accounts.get_mut(key.owner()) {
+                account.outboxes.retain(|outbox| !key.has(outbox));
+            }
         }
     }
 
-    pub(crate) fn connection_ended(&self, account: AccountNo, connection: u64) {
-        self.uses(account).ended(connection);
+    pub(crate) fn connected(&self, key: &Key, outbox: &Arc<Outbox>) {
+        key.connected(outbox);
     }
 
-    /// A panic elsewhere leaves the list whole: every change is a single store or push.
-    fn uses(&self, account: AccountNo) -> MutexGuard<'_, Uses> {
-        self.uses[account].lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn disconnected(&self, key: &Key, outbox: &Arc<Outbox>, connection: u64) {
+        for account in &mut self.world().accounts {
+            account.outboxes.retain(|other| !Arc::ptr_eq(other, outbox));
+        }
+        key.disconnected(outbox, connection);
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Whose key a packet names.
-    pub(crate) fn find_key(&self, packet: &[u8]) -> Option<(AccountNo, AuthKey)> {
+    /// The key that a packet names.
+    pub(crate) fn find_key(&self, packet: &[u8]) -> Option<Arc<Key>> {
         let id = packet.get(..8)?;
-        let account = self.keys.iter().position(|(key, _)| key.id() == id)?;
-        Some((account, self.keys[account].0.clone()))
+        self.all_keys().iter().find(|key| key.auth.id() == id).cloned()
     }
 
     pub(crate) fn viewer(&self, account: AccountNo) -> Viewer {
-        self.keys[account].1
-    }
-
-    pub(crate) fn subscribe(&self, account: AccountNo, outbox: &Arc<Outbox>) {
-        let account = &mut self.world().accounts[account];
-        if account.standing == Standing::Good {
-            account.outboxes.push(Arc::clone(outbox));
+        Viewer {
+            identity: self.identity,
+            user_id: self.users.get(account).copied().unwrap_or_default(),
         }
     }
 
-    pub(crate) fn unsubscribe(&self, account: AccountNo, outbox: &Arc<Outbox>) {
-        self.world().accounts[account]
-            .outboxes
-            .retain(|other| !Arc::ptr_eq(other, outbox));
+    pub(crate) fn subscribe(&self, key: &Key, outbox: &Arc<Outbox>) {
+        if !key.is_duplicated()
+            && let Some(account) = self.world().accounts.get_mut(key.owner())
+        {
+            account.outboxes.push(Arc::clone(outbox));
+        }
     }
 
     /// The connections of everyone in these chats, each once.

@@ -36,9 +36,18 @@ impl Identity {
 
     /// The authorization key of the account at this position.
     pub(crate) fn auth_key(self, account: usize) -> AuthKey {
+        self.key("auth-key", account)
+    }
+
+    /// The authorization key at this position of those that nobody has signed in with.
+    pub(crate) fn guest_key(self, n: usize) -> AuthKey {
+        self.key("guest-key", n)
+    }
+
+    fn key(self, what: &str, n: usize) -> AuthKey {
         let mut data = [0; 256];
         for (i, part) in data.chunks_mut(32).enumerate() {
-            part.copy_from_slice(&self.digest("auth-key", account as i64, i as i64));
+            part.copy_from_slice(&self.digest(what, n as i64, i as i64));
         }
         AuthKey::new(data)
     }

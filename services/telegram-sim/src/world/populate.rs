@@ -9,7 +9,7 @@ use rand::rngs::SmallRng;
 use super::message::{Content, Service};
 use super::peer::{CHANNEL_BASE, ChatKind, ChatPeer, User};
 use super::timeline::Timeline;
-use super::{Account, Chat, Identity, Size, Standing, World};
+use super::{Account, Chat, Door, Identity, Logins, Size, World};
 use crate::faults::armed::Faults;
 use crate::posted::PostedLog;
 use crate::scenario::small_talk;
@@ -58,7 +58,6 @@ pub(super) fn world(seed: u64, size: Size, now_s: i64, posted: Arc<PostedLog>, f
     let mut world = World {
         identity,
         accounts: Vec::new(),
-        by_key: HashMap::new(),
         chats: BTreeMap::new(),
         order: Vec::new(),
         users: HashMap::new(),
@@ -66,6 +65,7 @@ pub(super) fn world(seed: u64, size: Size, now_s: i64, posted: Arc<PostedLog>, f
         invites: HashMap::new(),
         posted,
         faults,
+        logins: Logins::default(),
     };
 
     for i in 0..size.accounts {
@@ -77,12 +77,12 @@ pub(super) fn world(seed: u64, size: Size, now_s: i64, posted: Arc<PostedLog>, f
             phone: Some(format!("99966{:05}", i + 1)),
             bot: false,
         });
-        world.by_key.insert(identity.auth_key(i).id(), i);
         world.add_user(&user);
         world.accounts.push(Account {
             user,
             name: format!("sim-{}", i + 1),
-            standing: Standing::Good,
+            door: Door::default(),
+            folders: None,
             timeline: timeline(),
             numbers: HashMap::new(),
             outboxes: Vec::new(),

@@ -284,7 +284,7 @@ async fn another_accounts_hash_opens_nothing() {
 async fn what_is_not_played_is_refused() {
     let running = simulator(1, 2).await;
     let telegram = connect(&running, 0).await;
-    let (code, _) = rpc_error(telegram.client.invoke(&functions::account::GetPassword {}).await);
+    let (code, _) = rpc_error(telegram.client.invoke(&functions::account::GetAuthorizations {}).await);
     assert_eq!(code, 400);
     telegram.client.invoke(&functions::auth::LogOut {}).await.unwrap();
     assert_eq!(
