@@ -1,10 +1,8 @@
 //! One account: its session, its connections one after the other, its way out.
 
-use std::net::SocketAddrV4;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use tgmesh_detect::Detector;
 use tgmesh_detect::rules::Scratch;
 use tgmesh_lifecycle::Process;
@@ -14,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint;
-use crate::connection::Connection;
+use crate::connection::{self, Connection};
 use crate::edits::Edits;
 use crate::event::Origin;
 use crate::ledger::{Bookkeeper, LedgerError, Ledgers, Named};
@@ -186,10 +184,10 @@ async fn load(shared: &Shared, name: &Arc<str>) -> Option<Saved> {
     loop {
         let loaded = Keeper::load(shared.store.clone(), Arc::clone(&shared.keyring), Arc::clone(name)).await;
         match loaded {
-            Ok(Some(saved)) => return Some(saved),
-            Ok(None) => {
+            Ok(Some(saved)) if saved.session.user_id() != 0 => return Some(saved),
+            Ok(_) => {
                 shared.roster.down(name, "has no session");
-                tracing::warn!(account = %name, retry_s = pause.as_secs(), "the account has no session: sign it in or import it");
+                tracing::warn!(account = %name, retry_s = pause.as_secs(), "the account has no session: sign it in with tgmesh login");
             }
             Err(KeeperError::Store(error)) => {
                 shared.roster.down(name, "its session cannot be loaded");
@@ -239,7 +237,7 @@ async fn connections(
     let mut pause = FIRST_PAUSE;
     while !stop.is_cancelled() {
         let began = Instant::now();
-        let end = match pin(shared, session).await {
+        let end = match connection::pin(shared.dc.as_deref(), session).await {
             Ok(()) => {
                 let mut connection = Connection::new(Arc::clone(session), shared.api_id);
                 pump.live(&mut connection, stop, || shared.roster.up(name)).await
@@ -277,23 +275,4 @@ async fn connections(
             }
         }
     }
-}
-
-/// Sends all connections to `TELEGRAM_DC`, if there is one.
-async fn pin(shared: &Shared, session: &crate::session::MemorySession) -> anyhow::Result<()> {
-    let Some(dc) = &shared.dc else { return Ok(()) };
-    let lookup = timeout(Duration::from_secs(10), tokio::net::lookup_host(dc.as_str()));
-    let found = lookup.await.context("TELEGRAM_DC was not resolved in time")?;
-    let mut found = found.with_context(|| format!("couldn't resolve TELEGRAM_DC {dc}"))?;
-    let address = found.find_map(|address| match address {
-        std::net::SocketAddr::V4(address) => Some(address),
-        std::net::SocketAddr::V6(address) => {
-            let ip = address.ip().to_ipv4_mapped()?;
-            Some(SocketAddrV4::new(ip, address.port()))
-        }
-    });
-    session.pin(Some(
-        address.with_context(|| format!("TELEGRAM_DC {dc} has no IPv4 address"))?,
-    ));
-    Ok(())
 }

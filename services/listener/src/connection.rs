@@ -9,6 +9,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use grammers_client::Client;
 use grammers_client::client::ClientConfiguration;
 use grammers_mtproto::transport;
@@ -48,6 +49,9 @@ pub enum CallError {
         /// Name of the error.
         name: String,
     },
+    /// The account lives in another data centre.
+    #[error("the account lives in data centre {0}")]
+    Elsewhere(i32),
     /// No answer in time; the link may be dead.
     #[error("no answer within {} s", CALL_TIMEOUT.as_secs())]
     Timeout,
@@ -74,6 +78,28 @@ impl CallError {
             None => found == name,
         }
     }
+}
+
+/// Sends all connections of a session to `TELEGRAM_DC`, if there is one.
+///
+/// # Errors
+/// When it has no address now.
+pub async fn pin(dc: Option<&str>, session: &MemorySession) -> anyhow::Result<()> {
+    let Some(dc) = dc else { return Ok(()) };
+    let lookup = timeout(Duration::from_secs(10), tokio::net::lookup_host(dc));
+    let found = lookup.await.context("TELEGRAM_DC was not resolved in time")?;
+    let mut found = found.with_context(|| format!("couldn't resolve TELEGRAM_DC {dc}"))?;
+    let address = found.find_map(|address| match address {
+        std::net::SocketAddr::V4(address) => Some(address),
+        std::net::SocketAddr::V6(address) => {
+            let ip = address.ip().to_ipv4_mapped()?;
+            Some(std::net::SocketAddrV4::new(ip, address.port()))
+        }
+    });
+    session.pin(Some(
+        address.with_context(|| format!("TELEGRAM_DC {dc} has no IPv4 address"))?,
+    ));
+    Ok(())
 }
 
 /// A connection. Dropping it ends it.
@@ -210,6 +236,7 @@ impl From<InvocationError> for CallError {
         match error {
             InvocationError::Rpc(error) => match (error.code, error.name.as_str(), error.value) {
                 (420, _, seconds) => Self::Flood(Duration::from_secs(u64::from(seconds.unwrap_or(1)))),
+                (303, name, Some(dc)) if name.ends_with("_MIGRATE") => Self::Elsewhere(dc.cast_signed()),
                 (401, "SESSION_PASSWORD_NEEDED", _) => Self::Refused {
                     code: error.code,
                     name: error.name,
@@ -269,6 +296,7 @@ mod tests {
             assert!(error(code, name).is(name), "{name}");
         }
         assert!(error(400, "PERSISTENT_TIMESTAMP_INVALID").is("PERSISTENT_TIMESTAMP_*"));
+        assert!(matches!(error(303, "PHONE_MIGRATE_4"), CallError::Elsewhere(4)));
         let CallError::Flood(wait) = error(420, "FLOOD_WAIT_31") else {
             panic!("a flood wait")
         };

@@ -15,8 +15,8 @@ mod store;
 pub use content::{AccountPosition, ChannelPosition, Content, DcKey, SavedChannel};
 pub use keeper::{Keeper, KeeperError, Saved};
 pub use memory::MemorySession;
-pub use seal::Keyring;
-pub use store::{Place, Store, StoreError};
+pub use seal::{Keyring, key_id};
+pub use store::{Place, Store, StoreError, Version};
 
 /// Whether this names an account: `[a-z0-9-]{1,32}`. The name stands in subjects, keys and paths.
 #[must_use]

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use tgmesh_lifecycle::settings::{self, CommonArgs, Faults, Settings};
 use tgmesh_stream::{NatsArgs, NatsConfig};
 
+use crate::login::Application;
 use crate::rules::RuleFile;
 use crate::session::{Keyring, Place, is_account_name};
 use crate::watch::Wanted;
@@ -40,9 +41,36 @@ pub struct Args {
 pub enum Command {
     /// Runs the service (the default)
     Run,
+    /// Signs an account in and stores its sealed session
+    Login(LoginArgs),
     /// Looks after sealed sessions
     #[command(subcommand)]
     Sessions(SessionsCommand),
+}
+
+/// What `login` takes.
+#[derive(Debug, Clone, clap::Args)]
+#[command(
+    after_help = "The account signs in with its phone number and the code that Telegram sends to its devices, unless \
+                        --qr or --bot is given. Answers may come from a pipe, a line each. The bot's token comes from \
+                        TELEGRAM_BOT_TOKEN, TELEGRAM_BOT_TOKEN_FILE, or is asked for."
+)]
+pub struct LoginArgs {
+    /// Name for the account, 1 to 32 of a-z, 0-9 and - [default: the one that TELEGRAM_ACCOUNTS names]
+    #[arg(long, value_name = "NAME")]
+    pub account: Option<String>,
+    /// Phone number with country code; asked for without it
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["qr", "bot"])]
+    pub phone: Option<String>,
+    /// Draws a code for a device that is signed in, instead of asking for a number
+    #[arg(long, conflicts_with = "bot")]
+    pub qr: bool,
+    /// Signs a bot in with its token
+    #[arg(long)]
+    pub bot: bool,
+    /// Replaces the session that the account has
+    #[arg(long)]
+    pub again: bool,
 }
 
 /// What can be done with sessions.
@@ -53,8 +81,27 @@ pub enum SessionsCommand {
         /// File with name, `user_id`, `dc_id`, address and `auth_key` of each account
         file: std::path::PathBuf,
     },
-    /// Names the accounts that have a session
-    List,
+    /// Shows the stored sessions: account, who it is, data centre, key, age; asks Telegram nothing
+    List {
+        /// As JSON lines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Asks Telegram whether sessions are good; no listener may be using them
+    Check {
+        /// Accounts [default: all that have a session]
+        accounts: Vec<String>,
+    },
+    /// Signs an account out at Telegram and removes its session
+    Revoke {
+        /// Account
+        account: String,
+        /// Does not ask first
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Seals all sessions with the first key of TELEGRAM_ENCRYPTION_KEY
+    Reseal,
 }
 
 #[derive(Debug, Clone, clap::Args)]
@@ -128,31 +175,25 @@ impl Settings for Args {
 
     fn read(self, faults: &mut Faults) -> Option<Config> {
         let telegram = &self.telegram;
-        let api_id = faults.required(
-            "TELEGRAM_API_ID",
-            telegram.telegram_api_id.as_deref(),
-            settings::count(1..=i32::MAX as u64),
-        );
-        // Signing in needs it; it is asked for here so that a deployment is found incomplete before
-        // an account has to sign in again.
-        let api_hash = faults.required_secret("TELEGRAM_API_HASH", |_| Ok(()));
+        // Signing in needs the hash; it is asked for here so that a deployment is found incomplete
+        // before an account has to sign in again.
+        let application = self.application(faults);
         let accounts = faults.required(
             "TELEGRAM_ACCOUNTS",
             telegram.telegram_accounts.as_deref(),
             account_names,
         );
-        let dc = faults.optional("TELEGRAM_DC", telegram.telegram_dc.as_deref(), host_and_port);
         let sessions = self.sessions(faults);
         let wanted = faults.value("MONITORED_CHATS", &self.telegram.monitored_chats, Wanted::parse);
         let rules = self.rules(faults);
         let edit_window = faults.value("EDIT_WINDOW", &self.telegram.edit_window, settings::positive_duration);
         let seen_window = faults.value("SEEN_WINDOW", &self.telegram.seen_window, settings::positive_duration);
         let nats = faults.absorb(self.nats.read());
-        let ((), api_id) = (api_hash?, api_id?);
+        let application = application?;
         Some(Config {
-            api_id: i32::try_from(api_id).ok()?,
+            api_id: application.api_id,
             accounts: accounts?,
-            dc: dc?,
+            dc: application.dc,
             sessions: sessions?,
             wanted: wanted?,
             rules: rules?,
@@ -169,6 +210,70 @@ impl Args {
         let sessions = self.sessions(faults);
         let nats = faults.absorb(self.nats.read());
         Some((sessions?, nats?))
+    }
+
+    /// What the commands that talk to Telegram need.
+    pub fn application(&self, faults: &mut Faults) -> Option<Application> {
+        let telegram = &self.telegram;
+        let api_id = faults.optional(
+            "TELEGRAM_API_ID",
+            telegram.telegram_api_id.as_deref(),
+            settings::count(1..=i32::MAX as u64),
+        );
+        let api_hash = faults.secret("TELEGRAM_API_HASH", |hash| Ok(hash.clone()));
+        for (name, is_missing) in [
+            ("TELEGRAM_API_ID", api_id == Some(None)),
+            ("TELEGRAM_API_HASH", matches!(api_hash, Some(None))),
+        ] {
+            if is_missing {
+                faults.add(
+                    name,
+                    "is required: make your own application at https://my.telegram.org (API development tools)",
+                );
+            }
+        }
+        let dc = faults.optional("TELEGRAM_DC", telegram.telegram_dc.as_deref(), host_and_port);
+        Some(Application {
+            api_id: i32::try_from(api_id??).ok()?,
+            api_hash: api_hash??,
+            dc: dc?,
+        })
+    }
+
+    /// The account that a command is about: the one given, or the only one there is.
+    pub fn account(&self, given: Option<&str>, faults: &mut Faults) -> Option<Arc<str>> {
+        let (name, list) = match given {
+            Some(name) => ("--account", name),
+            None => (
+                "TELEGRAM_ACCOUNTS",
+                self.telegram.telegram_accounts.as_deref().unwrap_or_default(),
+            ),
+        };
+        match account_names(list) {
+            Ok(names) if names.len() == 1 => names.into_iter().next(),
+            Ok(_) if given.is_none() => {
+                faults.add(
+                    "--account",
+                    "is required: TELEGRAM_ACCOUNTS names more than one account",
+                );
+                None
+            }
+            Ok(_) => {
+                faults.add("--account", "is to name one account");
+                None
+            }
+            Err(_) if given.is_none() && list.is_empty() => {
+                faults.add(
+                    "--account",
+                    "is required: a name of your choice, 1 to 32 of a-z, 0-9 and -",
+                );
+                None
+            }
+            Err(problem) => {
+                faults.add(name, problem);
+                None
+            }
+        }
     }
 
     /// The outer `None` is a fault; each fault of the file is told.

@@ -10,6 +10,8 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 /// Length of an authorization key.
 pub const AUTH_KEY_BYTES: usize = 256;
+/// The data centre that is asked first; it says which one the account lives in.
+const FIRST_DC: i32 = 2;
 /// Most channels whose place is kept: an account can join 1,000.
 const MAX_CHANNELS: usize = 4096;
 
@@ -18,13 +20,19 @@ const MAX_CHANNELS: usize = 4096;
 pub struct Content {
     /// Version of this form.
     version: u8,
-    /// The account's own id.
+    /// The account's own id; 0 while nobody has signed in.
     pub user_id: i64,
     /// Whether it is a bot.
     #[serde(default)]
     pub is_bot: bool,
     /// The data centre it lives in.
     pub home_dc: i32,
+    /// Who it is, masked: for lists.
+    #[serde(default)]
+    pub who: String,
+    /// When it was signed in, in seconds since the epoch; 0 where that is not known.
+    #[serde(default)]
+    pub since_s: i64,
     /// Authorization keys.
     pub keys: Vec<DcKey>,
     /// What has been handled.
@@ -102,17 +110,36 @@ pub struct SavedChannel {
 pub struct Malformed(&'static str);
 
 impl Content {
+    /// A session that nobody has signed in with, and that has no key yet.
+    #[must_use]
+    pub fn unsigned() -> Self {
+        Self {
+            version: 1,
+            user_id: 0,
+            is_bot: false,
+            home_dc: FIRST_DC,
+            who: String::new(),
+            since_s: 0,
+            keys: Vec::new(),
+            positions: Positions::default(),
+            channels: Vec::new(),
+        }
+    }
+
+    /// Whether it is an account's.
+    #[must_use]
+    pub fn is_signed_in(&self) -> bool {
+        self.user_id != 0
+    }
+
     /// A session that was just signed in.
     #[must_use]
     pub fn new(user_id: i64, key: DcKey) -> Self {
         Self {
-            version: 1,
             user_id,
-            is_bot: false,
             home_dc: key.dc_id,
             keys: vec![key],
-            positions: Positions::default(),
-            channels: Vec::new(),
+            ..Self::unsigned()
         }
     }
 

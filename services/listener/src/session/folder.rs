@@ -54,6 +54,22 @@ impl Folder {
         saved.await?.ok_or(StoreError::Conflict)
     }
 
+    pub(super) async fn remove(&self, account: &str, version: Version) -> Result<(), StoreError> {
+        let path = self.file(account);
+        let removed = blocking(move || {
+            let Some((_, there)) = read(&path)? else {
+                return Ok(true);
+            };
+            if there != version {
+                return Ok(false);
+            }
+            fs::remove_file(&path)?;
+            fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
+            Ok(true)
+        });
+        removed.await?.then_some(()).ok_or(StoreError::Conflict)
+    }
+
     pub(super) async fn list(&self) -> Result<Vec<String>, StoreError> {
         let path = self.path.clone();
         blocking(move || {
@@ -157,7 +173,11 @@ mod tests {
         // A write that is repeated because its answer was lost is no conflict.
         assert_eq!(folder.save("alpha", b"two", Some(first)).await.unwrap(), second);
         assert_eq!(folder.list().await.unwrap(), ["alpha"]);
+        assert!(matches!(folder.remove("alpha", first).await, Err(StoreError::Conflict)));
         // Nothing is left beside it.
         assert_eq!(fs::read_dir(&path).unwrap().count(), 1);
+        folder.remove("alpha", second).await.unwrap();
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
+        folder.remove("alpha", second).await.unwrap();
     }
 }

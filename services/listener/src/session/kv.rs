@@ -46,6 +46,10 @@ impl Bucket {
         }
     }
 
+    pub(super) async fn remove(&self, account: &str, Version(revision): Version) -> Result<(), StoreError> {
+        Ok(self.bucket.delete(account, Some(revision)).await?)
+    }
+
     pub(super) async fn list(&self) -> Result<Vec<String>, StoreError> {
         Ok(self.bucket.keys().await?)
     }

@@ -84,6 +84,18 @@ impl MemorySession {
         self.lock().rejected
     }
 
+    /// What is to be stored of a session that was just signed in: the keys of other data centres,
+    /// asked on the way, are nobody's.
+    #[must_use]
+    pub fn signed_in(&self, user_id: i64, is_bot: bool, who: &str, now_s: i64) -> Content {
+        let mut content = self.content();
+        (content.user_id, content.is_bot, content.since_s) = (user_id, is_bot, now_s);
+        who.clone_into(&mut content.who);
+        let home = content.home_dc;
+        content.keys.retain(|key| key.dc_id == home);
+        content
+    }
+
     /// How far updates have been handled.
     #[must_use]
     pub fn positions(&self) -> Positions {

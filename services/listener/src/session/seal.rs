@@ -46,13 +46,19 @@ pub enum BadKey {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SealError {
     /// Not a sealed session, or cut short.
-    #[error("it is no sealed session")]
+    #[error(
+        "it is no sealed session, or was cut short: restore it from a backup, or sign in anew with tgmesh login --again"
+    )]
     NotSealed,
     /// It was sealed with a key that is not in the list.
-    #[error("it was sealed with key {0}, which is not in TELEGRAM_ENCRYPTION_KEY")]
+    #[error(
+        "it was sealed with key {0}, which is not in TELEGRAM_ENCRYPTION_KEY: put that key behind the first, with a comma"
+    )]
     UnknownKey(String),
     /// The bytes were changed, or they belong to another account.
-    #[error("it was changed after sealing, or it belongs to another account")]
+    #[error(
+        "it was changed after sealing, or it belongs to another account: restore it from a backup, or sign in anew with tgmesh login --again"
+    )]
     Tampered,
 }
 
@@ -128,6 +134,13 @@ impl Keyring {
         let id = sealed.strip_prefix(MAGIC).and_then(|rest| rest.get(..KEY_ID_BYTES));
         id == Some(&self.keys[0].id)
     }
+}
+
+/// The id of the key that sealed these bytes; nothing if they are no sealed session.
+#[must_use]
+pub fn key_id(sealed: &[u8]) -> Option<String> {
+    let rest = sealed.strip_prefix(MAGIC)?;
+    (sealed.len() >= HEADER_BYTES).then(|| hex(&rest[..KEY_ID_BYTES]))
 }
 
 impl fmt::Debug for Keyring {

@@ -86,6 +86,17 @@ impl Store {
         }
     }
 
+    /// Removes the session with this version.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when another version is there.
+    pub async fn remove(&self, account: &str, version: Version) -> Result<(), StoreError> {
+        match self {
+            Self::Kv(bucket) => bucket.remove(account, version).await,
+            Self::Folder(folder) => folder.remove(account, version).await,
+        }
+    }
+
     /// Names of the accounts that have a session, sorted.
     ///
     /// # Errors

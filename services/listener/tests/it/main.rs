@@ -8,6 +8,7 @@ mod faults;
 mod full;
 mod kills;
 mod ledger;
+mod login;
 mod masking;
 mod retention;
 mod rules;
