@@ -11,6 +11,7 @@ use tgmesh_stream::publish::Publisher;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::chats::{Hints, Seeker, Turns};
 use crate::checkpoint;
 use crate::connection::{self, Connection};
 use crate::edits::Edits;
@@ -70,6 +71,8 @@ pub struct Shared {
     pub budgets: Budgets,
     /// The ledger of each account.
     pub ledgers: Ledgers,
+    /// Whose turn it is to join a chat.
+    pub turns: Turns,
     /// How each account does.
     pub roster: Roster,
     /// Figures.
@@ -101,6 +104,9 @@ pub async fn run(shared: Shared, name: Arc<str>, account_no: u32) {
         ledger: Arc::clone(&ledger),
     });
     let watch = Arc::new(Watch::new(&shared.wanted));
+    let hints = Arc::new(Hints::default());
+    // Before the pump: what it does not watch, it forgets the place of.
+    let mut seeker = Seeker::restore(&shared, &name, &session, &watch, &hints);
     let peers = Arc::new(Peers::restore(&session.channels(), &watch));
     let (checkpoint, settler) = checkpoint::checkpoint(Arc::clone(&session), Arc::clone(&ledger), shared.stats.clone());
     let (sender, receiver) = queue::queue(&shared.budgets.add());
@@ -131,11 +137,12 @@ pub async fn run(shared: Shared, name: Arc<str>, account_no: u32) {
             peers,
             ledger,
             stats: shared.stats.clone(),
+            hints,
         },
         sender,
     );
     tokio::select! {
-        () = connections(&shared, &name, &session, &mut pump, &stop) => {}
+        () = connections(&shared, &name, &session, (&mut pump, &mut seeker), &stop) => {}
         stored = keeper.run(&stop) => if let Err(error) = stored {
             tracing::error!(account = %name, %error, "the account is stopped: two owners of one session kill it");
             shared.roster.stopped(&name, "its session is written by somebody else");
@@ -231,7 +238,7 @@ async fn connections(
     shared: &Shared,
     name: &Arc<str>,
     session: &Arc<crate::session::MemorySession>,
-    pump: &mut Pump,
+    (pump, seeker): (&mut Pump, &mut Seeker),
     stop: &CancellationToken,
 ) {
     let mut pause = FIRST_PAUSE;
@@ -240,7 +247,11 @@ async fn connections(
         let end = match connection::pin(shared.dc.as_deref(), session).await {
             Ok(()) => {
                 let mut connection = Connection::new(Arc::clone(session), shared.api_id);
-                pump.live(&mut connection, stop, || shared.roster.up(name)).await
+                let calls = connection.calls();
+                tokio::select! {
+                    end = pump.live(&mut connection, stop, || shared.roster.up(name)) => end,
+                    never = seeker.seek(&calls) => match never {},
+                }
             }
             Err(error) => End::Lost(format!("{error:#}")),
         };
@@ -254,6 +265,7 @@ async fn connections(
             End::Dead(why) => {
                 tracing::error!(account = %name, why, "the account is stopped: Telegram ended its session; sign it in again");
                 shared.roster.stopped(name, &why);
+                shared.turns.leave(name);
                 // Its place is still written down when acks come.
                 stop.cancelled().await;
                 return;

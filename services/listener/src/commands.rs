@@ -1,6 +1,7 @@
 //! What the binary does besides listening. These commands end by themselves, so they have no
 //! admin port and leave a running service alone.
 
+mod chats;
 mod import;
 mod sessions;
 
@@ -14,12 +15,16 @@ use tgmesh_stream::{Mesh, NatsConfig, topology};
 
 use crate::login::{self, Application, Way};
 use crate::session::{Place, Store};
-use crate::settings::{Args, Command, LoginArgs, Sessions, SessionsCommand};
+use crate::settings::{Args, ChatsArgs, Command, LoginArgs, Sessions, SessionsCommand};
+use crate::watch::Wanted;
 
 /// Whether a command was asked for, rather than the service.
 #[must_use]
 pub fn is_command(args: &Args) -> bool {
-    matches!(args.command, Some(Command::Login(_) | Command::Sessions(_)))
+    matches!(
+        args.command,
+        Some(Command::Login(_) | Command::Sessions(_) | Command::Chats(_))
+    )
 }
 
 /// Runs a command to its exit code: 0, 1 for a failure, 64 for bad settings.
@@ -82,6 +87,7 @@ enum Task {
     },
     /// The application where Telegram is asked.
     Sessions(SessionsCommand, Option<Application>),
+    Chats(ChatsArgs, Application, Wanted),
 }
 
 impl Work {
@@ -98,6 +104,10 @@ impl Work {
                     Some(None)
                 };
                 application.map(|application| Task::Sessions(command.clone(), application))
+            }
+            Command::Chats(chats) => {
+                let (application, wanted) = (args.application(faults), args.wanted(faults));
+                Some(Task::Chats(chats.clone(), application?, wanted?))
             }
         };
         let (sessions, nats) = places?;
@@ -127,6 +137,7 @@ impl Work {
                 );
                 Ok(true)
             }
+            Task::Chats(args, application, wanted) => chats::list(&store, keyring, &application, &wanted, args).await,
             Task::Sessions(command, application) => match (command, application) {
                 (SessionsCommand::Import { file }, _) => import::import(&store, keyring, &file).await.map(|()| true),
                 (SessionsCommand::List { json }, _) => sessions::list(&store, keyring, &sessions.place, json)

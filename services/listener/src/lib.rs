@@ -7,6 +7,7 @@
 //! stored place, and deterministic ids make the stream drop what it has already.
 
 mod account;
+mod chats;
 mod checkpoint;
 pub mod commands;
 mod connection;
@@ -120,6 +121,7 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
         budgets: Budgets::default(),
         ledgers: Ledgers::default(),
         mesh: mesh.clone(),
+        turns: chats::Turns::new(stats.chats_missing.clone()),
         roster: roster.clone(),
         stats,
         process: process.clone(),

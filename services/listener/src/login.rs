@@ -20,7 +20,7 @@ use secrecy::SecretString;
 use tgmesh_lifecycle::clock;
 
 pub use advice::advice;
-pub use prompt::Prompt;
+pub use prompt::{Prompt, say};
 pub use talk::Talk;
 
 use crate::plain::{masked, plain};

@@ -348,7 +348,7 @@ mod tests {
     #[test]
     fn people_are_bounded() {
         let peers = Peers::default();
-        let watch = Watch::new(&crate::watch::Wanted::All);
+        let watch = Watch::new(&crate::watch::Wanted::all());
         let mut inner = peers.inner.write().unwrap();
         for id in 1..=(3 * MAX_PEOPLE as i64) {
             let person = Person {

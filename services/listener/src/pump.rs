@@ -22,6 +22,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::chats::Hints;
 use crate::connection::{CallError, Calls, Connection};
 use crate::ledger::{Ledger, Outcome};
 use crate::peers::Peers;
@@ -29,6 +30,8 @@ use crate::queue::{self, Change, Entry};
 use crate::session::{AccountPosition, ChannelPosition, MemorySession};
 use crate::stats::Stats;
 use crate::watch::Watch;
+pub use jobs::read_dialogs;
+
 use boxes::{AccountBox, ChannelBox};
 use jobs::Event;
 use repair::Probe;
@@ -59,6 +62,8 @@ pub struct Context {
     pub ledger: Arc<Ledger>,
     /// Figures.
     pub stats: Stats,
+    /// What it and whoever looks for chats tell each other.
+    pub hints: Arc<Hints>,
 }
 
 /// Why a connection ended.
@@ -194,6 +199,7 @@ impl Pump {
         let mut life = Life::begin(self, calls.clone(), events);
         let link = calls.watch_link();
         tokio::pin!(link);
+        let hints = Arc::clone(&life.pump.context.hints);
         let mut batch: Vec<UpdatesLike> = Vec::with_capacity(BATCH);
         let mut clock_ticks = tokio::time::interval(boxes::CLOCK);
         clock_ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -218,6 +224,7 @@ impl Pump {
                 },
                 Some(event) = arrived.recv(), if has_room => life.on_event(event, clock::now_us()),
                 _ = clock_ticks.tick() => life.look_at_clock(),
+                () = hints.dialogs_are_due() => life.read_dialogs_now(),
                 error = &mut link => return end_of(error),
             }
             if life.is_known && life.pump.has_dialogs {

@@ -12,7 +12,7 @@ mod memory;
 mod seal;
 mod store;
 
-pub use content::{AccountPosition, ChannelPosition, Content, DcKey, SavedChannel};
+pub use content::{AccountPosition, ChannelPosition, Content, DcKey, MAX_ENTRIES, SavedChannel, SavedEntry};
 pub use keeper::{Keeper, KeeperError, Saved};
 pub use memory::MemorySession;
 pub use seal::{Keyring, key_id};

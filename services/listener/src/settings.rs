@@ -46,6 +46,19 @@ pub enum Command {
     /// Looks after sealed sessions
     #[command(subcommand)]
     Sessions(SessionsCommand),
+    /// Shows the chats that accounts are in, and which of them `MONITORED_CHATS` means; no listener may be using them
+    Chats(ChatsArgs),
+}
+
+/// What `chats` takes.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ChatsArgs {
+    /// One account [default: all that have a session]
+    #[arg(long, value_name = "NAME")]
+    pub account: Option<String>,
+    /// As JSON lines
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What `login` takes.
@@ -56,7 +69,7 @@ pub enum Command {
                         TELEGRAM_BOT_TOKEN, TELEGRAM_BOT_TOKEN_FILE, or is asked for."
 )]
 pub struct LoginArgs {
-    /// Name for the account, 1 to 32 of a-z, 0-9 and - [default: the one that TELEGRAM_ACCOUNTS names]
+    /// Name for the account, 1 to 32 of a-z, 0-9 and - [default: the one that `TELEGRAM_ACCOUNTS` names]
     #[arg(long, value_name = "NAME")]
     pub account: Option<String>,
     /// Phone number with country code; asked for without it
@@ -100,7 +113,7 @@ pub enum SessionsCommand {
         #[arg(long)]
         yes: bool,
     },
-    /// Seals all sessions with the first key of TELEGRAM_ENCRYPTION_KEY
+    /// Seals all sessions with the first key of `TELEGRAM_ENCRYPTION_KEY`
     Reseal,
 }
 
@@ -119,7 +132,8 @@ struct TelegramArgs {
     /// Where sealed sessions are kept: kv, or a folder
     #[arg(long, env = "SESSION_STORE", value_name = "PLACE", default_value = "kv")]
     session_store: String,
-    /// Chats to watch, comma separated: ids as the Bot API shows them, @names, or * for all
+    /// Chats to watch, comma separated: ids as the Bot API shows them, @names, invite links, folder:NAME, or * for all
+    /// that the accounts are in; what is not joined yet is joined
     #[arg(long, env = "MONITORED_CHATS", value_name = "CHATS", default_value = "*")]
     monitored_chats: String,
     /// TOML file of watch rules: words and expressions to mark detections with, or to be told of; read again when
@@ -184,7 +198,7 @@ impl Settings for Args {
             account_names,
         );
         let sessions = self.sessions(faults);
-        let wanted = faults.value("MONITORED_CHATS", &self.telegram.monitored_chats, Wanted::parse);
+        let wanted = self.wanted(faults);
         let rules = self.rules(faults);
         let edit_window = faults.value("EDIT_WINDOW", &self.telegram.edit_window, settings::positive_duration);
         let seen_window = faults.value("SEEN_WINDOW", &self.telegram.seen_window, settings::positive_duration);
@@ -238,6 +252,11 @@ impl Args {
             api_hash: api_hash??,
             dc: dc?,
         })
+    }
+
+    /// `MONITORED_CHATS`.
+    pub fn wanted(&self, faults: &mut Faults) -> Option<Wanted> {
+        faults.value("MONITORED_CHATS", &self.telegram.monitored_chats, Wanted::parse)
     }
 
     /// The account that a command is about: the one given, or the only one there is.

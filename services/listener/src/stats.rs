@@ -85,6 +85,12 @@ pub struct Stats {
     pub seen_addresses: Gauge,
     /// Messages that they were seen in.
     pub seen_sightings: Gauge,
+    /// Chats that were joined because `MONITORED_CHATS` names them.
+    pub joined: Counter,
+    /// Times that a chat could not be found or joined.
+    pub join_failures: Counter,
+    /// Entries of `MONITORED_CHATS` that no account of this process sees.
+    pub chats_missing: Gauge,
     /// Sightings that were forgotten before their time, for want of room.
     pub crowded_out: Counter,
 }
@@ -183,6 +189,18 @@ impl Stats {
             rule_reload_failures: counter(
                 "rule_reload_failures_total",
                 "Times that changed watch rules could not be used",
+            ),
+            joined: counter(
+                "chats_joined_total",
+                "Chats that were joined because MONITORED_CHATS names them",
+            ),
+            join_failures: counter(
+                "chat_join_failures_total",
+                "Times that a chat of MONITORED_CHATS could not be found or joined",
+            ),
+            chats_missing: metrics.gauge(
+                "chats_missing",
+                "Entries of MONITORED_CHATS that no account of this process sees",
             ),
             seen_addresses: metrics.gauge("seen_addresses", "Addresses that were seen within the window"),
             seen_sightings: metrics.gauge("seen_sightings", "Sightings of addresses within the window"),

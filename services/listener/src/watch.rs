@@ -7,20 +7,21 @@ use std::sync::{PoisonError, RwLock};
 const MAX_ENTRIES: usize = 100_000;
 
 /// `MONITORED_CHATS`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wanted {
-    /// Every chat.
-    All,
-    /// These.
-    Some {
-        /// Bot API ids.
-        ids: HashSet<i64>,
-        /// Public names, lower case, without `@`.
-        names: HashSet<String>,
-    },
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Every chat that an account is in.
+    pub all: bool,
+    /// Bot API ids.
+    pub ids: HashSet<i64>,
+    /// Public names, lower case, without `@`.
+    pub names: HashSet<String>,
+    /// Hashes of invite links.
+    pub invites: HashSet<String>,
+    /// Titles of folders.
+    pub folders: HashSet<String>,
 }
 
-/// The chats that one account watches, as far as their names are known.
+/// The chats that one account watches, as far as they are known.
 #[derive(Debug)]
 pub struct Watch {
     all: bool,
@@ -32,77 +33,116 @@ struct Inner {
     ids: HashSet<i64>,
     /// Name → id, once a chat with this name was seen.
     names: HashMap<String, Option<i64>>,
+    /// What invite links and folders came to, by their entry.
+    found: HashMap<String, Vec<i64>>,
+    /// All of those.
+    found_ids: HashSet<i64>,
+    /// The chats that the account is in, once they were read.
+    dialogs: Option<HashSet<i64>>,
 }
 
 impl Wanted {
-    /// Reads a comma list of ids, `@names` and `*`.
+    /// Every chat.
+    #[must_use]
+    pub fn all() -> Self {
+        Self {
+            all: true,
+            ..Self::default()
+        }
+    }
+
+    /// Reads a comma list of ids, `@names`, invite links, `folder:NAME` and `*`.
     ///
     /// # Errors
     /// What is wrong with which entry.
     pub fn parse(list: &str) -> Result<Self, String> {
-        let (mut ids, mut names, mut all) = (HashSet::new(), HashSet::new(), false);
+        let mut wanted = Self::default();
         for entry in list.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
             if entry == "*" {
-                all = true;
+                wanted.all = true;
             } else if let Ok(id) = entry.parse::<i64>()
                 && id != 0
+                && !entry.starts_with('+')
             {
-                ids.insert(id);
-            } else if let Some(name) = entry.strip_prefix('@').filter(|name| is_public_name(name)) {
-                names.insert(name.to_ascii_lowercase());
-            } else if entry.starts_with("folder:") || entry.contains("t.me/") || entry.starts_with('+') {
-                return Err(format!(
-                    "holds {entry:?}: invite links and folders are not supported yet; give the chat's id or @name"
-                ));
+                wanted.ids.insert(id);
+            } else if let Some(title) = entry.strip_prefix("folder:").map(str::trim) {
+                if title.is_empty() {
+                    return Err("holds folder: without the folder's name".to_owned());
+                }
+                wanted.folders.insert(title.to_owned());
+            } else if let Some(hash) = invite_hash(entry) {
+                wanted.invites.insert(hash.to_owned());
+            } else if let Some(name) = public_name(entry) {
+                wanted.names.insert(name.to_ascii_lowercase());
             } else {
-                return Err(format!("holds {entry:?}, which is no chat id, no @name and not *"));
+                return Err(format!(
+                    "holds {entry:?}, which is no chat id, no @name, no invite link, no folder:NAME and not *"
+                ));
             }
         }
-        if ids.len() + names.len() > MAX_ENTRIES {
+        if wanted.ids.len() + wanted.names.len() + wanted.invites.len() + wanted.folders.len() > MAX_ENTRIES {
             return Err(format!("names more than {MAX_ENTRIES} chats"));
         }
-        match (all, ids.is_empty() && names.is_empty()) {
-            (true, _) => Ok(Self::All),
-            (false, true) => Err("names no chat".to_owned()),
-            (false, false) => Ok(Self::Some { ids, names }),
+        if wanted == Self::default() {
+            return Err("names no chat".to_owned());
         }
+        Ok(wanted)
     }
+}
+
+/// The hash in `https://t.me/+HASH`, `https://t.me/joinchat/HASH`, `tg://join?invite=HASH` or
+/// `+HASH`.
+fn invite_hash(entry: &str) -> Option<&str> {
+    let hash = entry
+        .strip_prefix("tg://join?invite=")
+        .or_else(|| behind_host(entry)?.strip_prefix("joinchat/"))
+        .or_else(|| behind_host(entry)?.strip_prefix('+'))
+        .or_else(|| entry.strip_prefix('+'))?;
+    let fits = (8..=64).contains(&hash.len()) && hash.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    fits.then_some(hash)
+}
+
+/// The name in `@name` or `https://t.me/name`.
+fn public_name(entry: &str) -> Option<&str> {
+    let name = entry.strip_prefix('@').or_else(|| behind_host(entry))?;
+    is_public_name(name).then_some(name)
+}
+
+fn behind_host(entry: &str) -> Option<&str> {
+    let rest = entry.strip_prefix("https://").or_else(|| entry.strip_prefix("http://"));
+    let rest = rest.unwrap_or(entry);
+    rest.strip_prefix("t.me/").or_else(|| rest.strip_prefix("telegram.me/"))
 }
 
 impl Watch {
     /// What an account watches before it has seen any chat.
     #[must_use]
     pub fn new(wanted: &Wanted) -> Self {
-        let (all, ids, names) = match wanted {
-            Wanted::All => (true, HashSet::new(), HashMap::new()),
-            Wanted::Some { ids, names } => {
-                let names = names.iter().map(|name| (name.clone(), None)).collect();
-                (false, ids.clone(), names)
-            }
-        };
+        let names = wanted.names.iter().map(|name| (name.clone(), None)).collect();
         Self {
-            all,
-            inner: RwLock::new(Inner { ids, names }),
+            all: wanted.all,
+            inner: RwLock::new(Inner {
+                ids: wanted.ids.clone(),
+                names,
+                found: HashMap::new(),
+                found_ids: HashSet::new(),
+                dialogs: None,
+            }),
         }
     }
 
     /// Whether a chat is watched.
     #[must_use]
     pub fn has(&self, chat_id: i64) -> bool {
-        self.all
-            || self
-                .inner
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .ids
-                .contains(&chat_id)
+        if self.all {
+            return true;
+        }
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        inner.ids.contains(&chat_id) || inner.found_ids.contains(&chat_id)
     }
 
     /// Tells that a chat has this public name.
     pub fn named(&self, name: &str, chat_id: i64) {
-        if self.all {
-            return;
-        }
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let inner = &mut *inner;
         if let Some(known) = inner.names.get_mut(name.to_ascii_lowercase().as_str()) {
@@ -111,12 +151,35 @@ impl Watch {
         }
     }
 
-    /// Names of which no chat was seen.
+    /// The chat that has this name, once one was seen.
     #[must_use]
-    pub fn unknown_names(&self) -> Vec<String> {
+    pub fn id_of_name(&self, name: &str) -> Option<i64> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        let unknown = inner.names.iter().filter(|(_, id)| id.is_none());
-        unknown.map(|(name, _)| name.clone()).collect()
+        inner.names.get(name).copied().flatten()
+    }
+
+    /// Tells which chats an invite link or a folder stands for. Returns whether that is new.
+    pub fn found(&self, entry: &str, mut chats: Vec<i64>) -> bool {
+        chats.sort_unstable();
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let before = inner.found.insert(entry.to_owned(), chats.clone());
+        inner.found_ids = inner.found.values().flatten().copied().collect();
+        before.as_ref() != Some(&chats)
+    }
+
+    /// Tells which chats the account is in.
+    pub fn set_dialogs(&self, chats: HashSet<i64>) {
+        self.inner.write().unwrap_or_else(PoisonError::into_inner).dialogs = Some(chats);
+    }
+
+    /// The chats that the account is in, once they were read.
+    #[must_use]
+    pub fn dialogs(&self) -> Option<HashSet<i64>> {
+        self.inner
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .dialogs
+            .clone()
     }
 }
 
@@ -133,19 +196,36 @@ mod tests {
 
     #[test]
     fn lists_are_read() {
-        assert_eq!(Wanted::parse("*"), Ok(Wanted::All));
-        assert_eq!(Wanted::parse("-1001, *"), Ok(Wanted::All));
-        let Ok(Wanted::Some { ids, names }) = Wanted::parse("-1001234, 42,@Alpha_Calls") else {
-            panic!("a list of chats")
-        };
-        assert_eq!(ids, HashSet::from([-1_001_234, 42]));
-        assert_eq!(names, HashSet::from(["alpha_calls".to_owned()]));
-        for bad in ["", ",", "0", "alpha", "@a", "@1abc", "@a b c d"] {
+        assert_eq!(Wanted::parse("*"), Ok(Wanted::all()));
+        let wanted = Wanted::parse(
+            "-1001234, 42,@Alpha_Calls, https://t.me/Beta_Calls, folder: My Calls ,https://t.me/+AbCdEf-_12, \
+             t.me/joinchat/AAAAAbcd, tg://join?invite=Zz345678,+QwErTy123",
+        )
+        .unwrap();
+        let set = |entries: &[&str]| entries.iter().map(|&entry| entry.to_owned()).collect::<HashSet<_>>();
+        assert_eq!(wanted.ids, HashSet::from([-1_001_234, 42]));
+        assert_eq!(wanted.names, set(&["alpha_calls", "beta_calls"]));
+        assert_eq!(wanted.folders, set(&["My Calls"]));
+        assert_eq!(
+            wanted.invites,
+            set(&["AbCdEf-_12", "AAAAAbcd", "Zz345678", "QwErTy123"])
+        );
+        assert!(!wanted.all);
+        for bad in [
+            "",
+            ",",
+            "0",
+            "alpha",
+            "@a",
+            "@1abc",
+            "@a b c d",
+            "folder:",
+            "+",
+            "+49",
+            "https://t.me/",
+            "https://t.me/+a b",
+        ] {
             assert!(Wanted::parse(bad).is_err(), "{bad}");
-        }
-        for later in ["https://t.me/+AbCdEf", "t.me/joinchat/x", "folder:calls", "+AbCdEf"] {
-            let fault = Wanted::parse(later).unwrap_err();
-            assert!(fault.contains("not supported yet"), "{fault}");
         }
     }
 
@@ -153,9 +233,20 @@ mod tests {
     fn names_become_ids() {
         let watch = Watch::new(&Wanted::parse("@alpha,7").unwrap());
         assert!(watch.has(7) && !watch.has(-1001));
-        assert_eq!(watch.unknown_names(), ["alpha"]);
+        assert_eq!(watch.id_of_name("alpha"), None);
         watch.named("ALPHA", -1001);
         watch.named("beta", -1002);
-        assert!(watch.has(-1001) && !watch.has(-1002) && watch.unknown_names().is_empty());
+        assert!(watch.has(-1001) && !watch.has(-1002));
+        assert_eq!(watch.id_of_name("alpha"), Some(-1001));
+    }
+
+    #[test]
+    fn a_folder_changes() {
+        let watch = Watch::new(&Wanted::parse("folder:calls,7").unwrap());
+        assert!(watch.found("folder:calls", vec![5, 6]) && !watch.found("folder:calls", vec![6, 5]));
+        assert!(watch.has(5) && watch.has(7));
+        assert!(watch.found("folder:calls", vec![6, 7]));
+        assert!(!watch.has(5) && watch.has(6) && watch.found("folder:calls", Vec::new()));
+        assert!(watch.has(7) && !watch.has(6));
     }
 }

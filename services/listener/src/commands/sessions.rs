@@ -9,7 +9,7 @@ use serde_json::json;
 use tgmesh_lifecycle::clock;
 
 use crate::connection::CallError;
-use crate::login::{Application, Prompt, Talk, advice};
+use crate::login::{Application, Prompt, Talk, advice, say};
 use crate::plain::{masked, plain, span};
 use crate::session::{Content, Keyring, MemorySession, Place, Store, StoreError, Version, is_account_name, key_id};
 
@@ -139,7 +139,7 @@ pub(super) async fn revoke(
             who(&content)
         );
         if prompt.ask(&question).await? != "yes" {
-            prompt.say("Nothing was changed.");
+            say("Nothing was changed.");
             return Ok(false);
         }
     }
@@ -209,7 +209,7 @@ async fn reseal_one(store: &Store, keyring: &Keyring, account: &str) -> anyhow::
 }
 
 /// A session that Telegram can be asked with.
-async fn opened(store: &Store, keyring: &Keyring, account: &str) -> anyhow::Result<(Content, Version)> {
+pub(super) async fn opened(store: &Store, keyring: &Keyring, account: &str) -> anyhow::Result<(Content, Version)> {
     if !is_account_name(account) {
         bail!("that is no account name: 1 to 32 of a-z, 0-9 and -");
     }

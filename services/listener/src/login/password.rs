@@ -6,7 +6,7 @@ use grammers_crypto::two_factor_auth::{calculate_2fa, check_p_and_g};
 use grammers_tl_types::{enums, functions, types};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{Prompt, Talk, advice, user_of};
+use super::{Prompt, Talk, advice, say, user_of};
 use crate::plain::plain;
 
 /// Telegram takes about as many before it asks to wait.
@@ -25,14 +25,14 @@ pub(super) async fn check(talk: &mut Talk, prompt: &mut Prompt) -> anyhow::Resul
         let password = prompt
             .ask_secret(&format!("Password of two-step verification{hint}:"))
             .await?;
-        prompt.say("Checking it.");
+        say("Checking it.");
         let request = functions::auth::CheckPassword {
             password: proof(question, password).await?.into(),
         };
         match talk.ask(&request).await {
             Ok(authorization) => return user_of(authorization),
             Err(error) if error.is("PASSWORD_HASH_INVALID") || error.is("SRP_*") => {
-                prompt.say(&format!("{:#}; try again.", advice(&error)));
+                say(&format!("{:#}; try again.", advice(&error)));
             }
             Err(error) => return Err(advice(&error)),
         }

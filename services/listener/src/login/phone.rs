@@ -4,7 +4,7 @@ use anyhow::bail;
 use grammers_tl_types::{enums, functions, types};
 use secrecy::ExposeSecret as _;
 
-use super::{Application, Prompt, Talk, advice, password, user_of};
+use super::{Application, Prompt, Talk, advice, password, say, user_of};
 use crate::connection::CallError;
 
 /// Wrong answers to one question that are taken; Telegram itself takes fewer in a row with time.
@@ -29,7 +29,7 @@ pub(super) async fn sign_in(
             }
         };
         match with_number(talk, prompt, application, &number).await {
-            Err(Step::Number(error)) => prompt.say(&format!("{:#}.", advice(&error))),
+            Err(Step::Number(error)) => say(&format!("{:#}.", advice(&error))),
             Err(Step::Over(error)) => return Err(error),
             Ok(user) => return Ok(user),
         }
@@ -58,7 +58,7 @@ async fn with_number(
 ) -> Result<types::User, Step> {
     for round in 0..CODES {
         if round > 0 {
-            prompt.say("A new code is on its way.");
+            say("A new code is on its way.");
         }
         let sent = match send_code(talk, application, number).await {
             Err(error) if error.is("PHONE_NUMBER_INVALID") => return Err(Step::Number(error)),
@@ -74,7 +74,7 @@ async fn with_number(
                 .into());
             }
         };
-        prompt.say(&format!("Telegram has sent a code {}.", way_of(&sent.r#type)));
+        say(&format!("Telegram has sent a code {}.", way_of(&sent.r#type)));
         for _ in 0..TRIES {
             let code = prompt.ask("Code:").await?;
             let code: String = code.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
@@ -88,10 +88,10 @@ async fn with_number(
                 Ok(authorization) => return Ok(user_of(authorization)?),
                 Err(error) if error.is("SESSION_PASSWORD_NEEDED") => return Ok(password::check(talk, prompt).await?),
                 Err(error) if error.is("PHONE_CODE_INVALID") || error.is("PHONE_CODE_EMPTY") => {
-                    prompt.say(&format!("{:#}; look again.", advice(&error)));
+                    say(&format!("{:#}; look again.", advice(&error)));
                 }
                 Err(error) if error.is("PHONE_CODE_EXPIRED") => {
-                    prompt.say(&format!("{:#}.", advice(&error)));
+                    say(&format!("{:#}.", advice(&error)));
                     break;
                 }
                 Err(error) => return Err(advice(&error).into()),

@@ -40,16 +40,10 @@ impl Prompt {
         let line = self.line(question).await;
         if hidden.is_some() {
             // The typed line break was hidden too.
-            self.say("");
+            say("");
         }
         drop(hidden);
         Ok(SecretString::from(line?.as_str()))
-    }
-
-    /// Says something.
-    pub fn say(&self, text: &str) {
-        // Nobody may be reading; the sign-in goes on.
-        let _ = writeln!(std::io::stderr(), "{text}");
     }
 
     async fn line(&mut self, question: &str) -> anyhow::Result<Zeroizing<String>> {
@@ -64,6 +58,12 @@ impl Prompt {
             None => bail!("the input ended before the answer: run it in a terminal, or give all answers, a line each"),
         }
     }
+}
+
+/// Says something where questions are asked.
+pub fn say(text: &str) {
+    // Nobody may be reading; the sign-in goes on.
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Reads in a thread of its own, which may wait for ever: the process ends without it.

@@ -14,7 +14,7 @@ use secrecy::ExposeSecret as _;
 use tgmesh_lifecycle::clock;
 use tokio::time::timeout;
 
-use super::{Application, Prompt, Talk, advice, password, user_of};
+use super::{Application, Prompt, Talk, advice, password, say, user_of};
 
 /// Codes that are shown before this ends: about ten minutes of them.
 const CODES: usize = 20;
@@ -48,7 +48,7 @@ pub(super) async fn sign_in(
             Err(error) => return Err(advice(&error)),
         };
         if token.token != last {
-            show(prompt, &token.token)?;
+            show(&token.token)?;
             shown += 1;
             last.clone_from(&token.token);
         }
@@ -60,7 +60,7 @@ pub(super) async fn sign_in(
     bail!("no device agreed: begin again when you have one at hand")
 }
 
-fn show(prompt: &Prompt, token: &[u8]) -> anyhow::Result<()> {
+fn show(token: &[u8]) -> anyhow::Result<()> {
     let link = format!("tg://login?token={}", URL_SAFE_NO_PAD.encode(token));
     // Little error correction: a screen has no dirt, and every module counts in a small window.
     let code = QrCode::with_error_correction_level(&link, EcLevel::L).context("couldn't draw the code")?;
@@ -70,9 +70,9 @@ fn show(prompt: &Prompt, token: &[u8]) -> anyhow::Result<()> {
         .dark_color(Dense1x2::Light)
         .light_color(Dense1x2::Dark)
         .build();
-    prompt.say(&picture);
-    prompt.say("On a device that is signed in: Settings, Devices, Link Desktop Device, and point it at this code.");
-    prompt.say(&format!("Or open there: {link}"));
+    say(&picture);
+    say("On a device that is signed in: Settings, Devices, Link Desktop Device, and point it at this code.");
+    say(&format!("Or open there: {link}"));
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use grammers_session::Session as _;
 use grammers_session::updates::UpdatesLike;
 use grammers_tl_types::RemoteCall;
 
-use crate::connection::{self, CallError, Connection};
+use crate::connection::{self, CallError, Calls, Connection};
 use crate::session::MemorySession;
 
 /// An account moves once; more is a loop.
@@ -48,6 +48,12 @@ impl Talk {
     #[must_use]
     pub fn session(&self) -> &MemorySession {
         &self.session
+    }
+
+    /// Requests over the connection as it is now.
+    #[must_use]
+    pub fn calls(&self) -> Calls {
+        self.connection.calls()
     }
 
     /// Makes a request, in the data centre that the account lives in.

@@ -265,6 +265,10 @@ impl Life<'_> {
             U::ReadHistoryInbox(u) => ((u.pts, u.pts_count), false),
             U::ReadHistoryOutbox(u) => ((u.pts, u.pts_count), false),
             U::PinnedMessages(u) => ((u.pts, u.pts_count), false),
+            U::DialogFilter(_) | U::DialogFilters | U::DialogFilterOrder(_) => {
+                self.pump.context.hints.folders_changed();
+                return Some(update);
+            }
             // The box only looks at their numbers.
             _ => return Some(update),
         };

@@ -159,7 +159,11 @@ pub async fn dialogs(calls: Calls, events: mpsc::Sender<Event>) {
     let _ = events.send(Event::Dialogs(dialogs)).await;
 }
 
-async fn read_dialogs(calls: &Calls) -> Result<Dialogs, CallError> {
+/// Reads all dialogs, a page after the other.
+///
+/// # Errors
+/// See [`CallError`].
+pub async fn read_dialogs(calls: &Calls) -> Result<Dialogs, CallError> {
     let mut request = messages::GetDialogs {
         exclude_pinned: false,
         folder_id: None,

@@ -71,6 +71,11 @@ impl<'a> Life<'a> {
         self.dialogs_at.get_or_insert_with(|| Instant::now() + DIALOGS_PAUSE);
     }
 
+    /// Reads them at once: chats are watched that were not before.
+    pub(super) fn read_dialogs_now(&mut self) {
+        self.dialogs_at = Some(Instant::now());
+    }
+
     /// Finds what is due.
     pub(super) fn look_at_clock(&mut self) {
         while self.jobs.try_join_next().is_some() {}
@@ -251,6 +256,10 @@ impl<'a> Life<'a> {
             }
         };
         let count = dialogs.places.len();
+        let context = &self.pump.context;
+        context
+            .watch
+            .set_dialogs(dialogs.places.iter().map(|place| place.chat_id).collect());
         self.learn(dialogs.chats, dialogs.users);
         for place in dialogs.places {
             self.begin_channel(place);
@@ -261,11 +270,8 @@ impl<'a> Life<'a> {
             self.pump.has_dialogs = true;
             tracing::info!(account = %context.account, dialogs = count, watched_channels = self.pump.channels.len(),
                 "following");
-            for name in context.watch.unknown_names() {
-                tracing::warn!(account = %context.account, name,
-                    "no dialog has this name: its messages come once the account has joined it");
-            }
         }
+        context.hints.look();
     }
 
     /// Follows a channel from its dialog's place, if it is not followed yet: a place that is

@@ -47,7 +47,7 @@ fn follow(start: Content, budget: &Budget) -> Follower {
 /// Follows with what an earlier start knew.
 fn follow_on(start: Content, ledger: Arc<Ledger>, budget: &Budget) -> Follower {
     let session = Arc::new(MemorySession::new(start));
-    let watch = Arc::new(Watch::new(&Wanted::All));
+    let watch = Arc::new(Watch::new(&Wanted::all()));
     let process = Process::detached("listener", "test");
     let stats = Stats::new(&process.metrics);
     let context = Context {
@@ -57,6 +57,7 @@ fn follow_on(start: Content, ledger: Arc<Ledger>, budget: &Budget) -> Follower {
         watch,
         ledger: Arc::clone(&ledger),
         stats: stats.clone(),
+        hints: Arc::default(),
     };
     let (sender, queue) = queue(budget);
     let end = CancellationToken::new();

@@ -15,6 +15,9 @@ const FIRST_DC: i32 = 2;
 /// Most channels whose place is kept: an account can join 1,000.
 const MAX_CHANNELS: usize = 4096;
 
+/// Most entries of `MONITORED_CHATS` that are remembered.
+pub const MAX_ENTRIES: usize = 4096;
+
 /// Everything that a session needs to go on after a restart.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Content {
@@ -42,6 +45,22 @@ pub struct Content {
     /// has seen the dialogs.
     #[serde(default)]
     pub channels: Vec<SavedChannel>,
+    /// What entries of `MONITORED_CHATS` came to, so that a restart asks for none of them again.
+    #[serde(default)]
+    pub entries: BTreeMap<String, SavedEntry>,
+}
+
+/// What an entry of `MONITORED_CHATS` came to, for this account.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedEntry {
+    /// The chats it stands for, Bot API ids.
+    pub chats: Vec<i64>,
+    /// The hash that lets the account speak of the one channel.
+    #[serde(default)]
+    pub access_hash: Option<i64>,
+    /// Why its messages do not come.
+    #[serde(default)]
+    pub problem: Option<String>,
 }
 
 /// The authorization key of one data centre.
@@ -123,6 +142,7 @@ impl Content {
             keys: Vec::new(),
             positions: Positions::default(),
             channels: Vec::new(),
+            entries: BTreeMap::new(),
         }
     }
 
@@ -167,7 +187,8 @@ impl Content {
         if content.keys.iter().any(|key| key.auth_key.len() != AUTH_KEY_BYTES) {
             return Err(Malformed("an authorization key of another length"));
         }
-        if content.positions.channels.len() > MAX_CHANNELS || content.channels.len() > MAX_CHANNELS {
+        let channels = content.channels.len().max(content.positions.channels.len());
+        if channels > MAX_CHANNELS || content.entries.len() > MAX_ENTRIES {
             return Err(Malformed("too many channels"));
         }
         Ok(content)

@@ -1,6 +1,6 @@
 //! The copy of a session that serves a connection.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::net::{SocketAddrV4, SocketAddrV6};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,9 @@ use grammers_session::types::{DcOption, PeerAuth, PeerId, PeerInfo, UpdateState,
 use grammers_session::{BoxFuture, Session, SessionData};
 use tokio::sync::{Notify, watch};
 
-use super::content::{AUTH_KEY_BYTES, AccountPosition, ChannelPosition, Content, DcKey, Positions, SavedChannel};
+use super::content::{
+    AUTH_KEY_BYTES, AccountPosition, ChannelPosition, Content, DcKey, Positions, SavedChannel, SavedEntry,
+};
 
 /// A session in memory. Every change is announced to the keeper that seals and stores it.
 pub struct MemorySession {
@@ -142,6 +144,25 @@ impl MemorySession {
         if self.lock().content.channels != channels {
             self.change(|content| content.channels = channels);
         }
+    }
+
+    /// What entries of `MONITORED_CHATS` came to.
+    #[must_use]
+    pub fn entries(&self) -> BTreeMap<String, SavedEntry> {
+        self.lock().content.entries.clone()
+    }
+
+    /// Replaces what entries came to; does nothing when that is the same.
+    pub fn save_entries(&self, entries: &BTreeMap<String, SavedEntry>) {
+        if self.lock().content.entries != *entries {
+            self.change(|content| content.entries.clone_from(entries));
+        }
+    }
+
+    /// Whether it is a bot's.
+    #[must_use]
+    pub fn is_bot(&self) -> bool {
+        self.lock().content.is_bot
     }
 
     fn change(&self, change: impl FnOnce(&mut Content)) {

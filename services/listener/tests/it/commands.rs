@@ -70,3 +70,32 @@ async fn bad_files_are_refused_without_their_content() {
         assert!(log.contains("couldn't import") && !log.contains("hunter2"), "{log}");
     }
 }
+
+#[tokio::test]
+async fn sessions_that_cannot_be_opened_say_what_to_do() {
+    let world = World::start(Config {
+        accounts: 3,
+        ..Config::default()
+    })
+    .await;
+    let folder = world.sessions();
+    let spec = || world.spec().env("SESSION_STORE", &folder);
+    world.import(spec()).await;
+    let file = |name: &str| folder.join(format!("{name}.session"));
+    // Another account's, and one that a full disk cut short.
+    std::fs::copy(file("sim-1"), file("sim-2")).unwrap();
+    let whole = std::fs::read(file("sim-3")).unwrap();
+    std::fs::write(file("sim-3"), &whole[..20]).unwrap();
+    for command in [&["sessions", "list"][..], &["sessions", "check"], &["chats"]] {
+        let process = Process::spawn(spec().args(command)).unwrap();
+        let status = process.wait(LIMIT).await.unwrap();
+        let log = process.log_tail();
+        let about = |name: &str, what: &str| log.lines().any(|line| line.contains(name) && line.contains(what));
+        assert!(about("sim-2", "belongs to another account"), "{log}");
+        assert!(about("sim-3", "was cut short"), "{log}");
+        assert_eq!(log.matches("tgmesh login --again").count(), 2, "{log}");
+        // What is well is shown all the same.
+        assert!(log.contains("sim-1"), "{log}");
+        assert_eq!(status.success(), command.contains(&"list"), "{log}");
+    }
+}

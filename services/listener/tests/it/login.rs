@@ -62,9 +62,8 @@ impl Login {
             assert!(found || self.process.is_running(), "no {text:?} in\n{log}");
             found
         };
-        if !tgmesh_testkit::until(LIMIT, said).await {
-            panic!("no {text:?} in\n{}", self.process.log_tail());
-        }
+        let has_said = tgmesh_testkit::until(LIMIT, said).await;
+        assert!(has_said, "no {text:?} in\n{}", self.process.log_tail());
     }
 
     fn answer(&mut self, line: &str) {

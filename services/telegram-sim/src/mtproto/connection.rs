@@ -165,7 +165,7 @@ async fn run(stream: TcpStream, shared: &Arc<Shared>, closed: CancellationToken)
         caller: Caller::new(Arc::clone(&key), account, viewer),
         number: NUMBER.fetch_add(1, Ordering::Relaxed),
     };
-    shared.connected(&key, &outbox);
+    key.connected(&outbox);
     let _guard = Subscription {
         shared,
         key: &key,

@@ -91,7 +91,7 @@ impl Key {
         }
     }
 
-    pub(super) fn connected(&self, outbox: &Arc<Outbox>) {
+    pub(crate) fn connected(&self, outbox: &Arc<Outbox>) {
         self.state().connections.push(Arc::clone(outbox));
     }
 

@@ -93,10 +93,6 @@ impl Shared {
         }
     }
 
-    pub(crate) fn connected(&self, key: &Key, outbox: &Arc<Outbox>) {
-        key.connected(outbox);
-    }
-
     pub(crate) fn disconnected(&self, key: &Key, outbox: &Arc<Outbox>, connection: u64) {
         for account in &mut self.world().accounts {
             account.outboxes.retain(|other| !Arc::ptr_eq(other, outbox));
