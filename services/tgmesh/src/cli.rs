@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use tgmesh_lifecycle::settings::{EXIT_USAGE, Faults};
 use tracing_subscriber::EnvFilter;
 
-use crate::{detect, erase, keygen, load, replay, revoke, service, tail, token, topology, up};
+use crate::{accounts, detect, erase, keygen, load, replay, revoke, service, tail, token, topology, up};
 
 /// tgmesh: contract addresses out of Telegram, live
 #[derive(Debug, Parser)]
@@ -23,6 +23,27 @@ struct Cli {
 enum Command {
     /// Start everything on this machine: servers, services, dashboard
     Up(up::Args),
+    /// Sign a Telegram account in: phone and code, QR code, or bot token
+    #[command(disable_help_flag = true)]
+    Login {
+        /// What `tgmesh-listener login` takes
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+        args: Vec<OsString>,
+    },
+    /// Look after the sessions of accounts: list, check, revoke, reseal
+    #[command(disable_help_flag = true)]
+    Sessions {
+        /// What `tgmesh-listener sessions` takes
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+        args: Vec<OsString>,
+    },
+    /// Show the chats that accounts are in, and which of them are watched
+    #[command(disable_help_flag = true)]
+    Chats {
+        /// What `tgmesh-listener chats` takes
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+        args: Vec<OsString>,
+    },
     /// Sign a token for the gateway and print it
     Token(token::Args),
     /// Make a key that signs tokens, and the key set that a gateway checks them with
@@ -100,6 +121,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Token(args) => token::run(&args),
         Command::Keygen(args) => keygen::run(&args),
         Command::Up(args) => block_on(up::run(args)),
+        Command::Login { args } => accounts::hand_over("login", &args),
+        Command::Sessions { args } => accounts::hand_over("sessions", &args),
+        Command::Chats { args } => accounts::hand_over("chats", &args),
         Command::Revoke(args) => block_on(revoke::run(args)),
         Command::Tail(args) => block_on(tail::run(args)),
         Command::Load(args) => block_on(load::run(args)),
@@ -179,6 +203,9 @@ mod tests {
             names,
             [
                 "up",
+                "login",
+                "sessions",
+                "chats",
                 "token",
                 "revoke",
                 "detect",

@@ -5,6 +5,7 @@ pub mod cli;
 pub mod mesh;
 pub mod token;
 
+mod accounts;
 mod audit;
 mod detect;
 mod erase;

@@ -24,6 +24,7 @@ use tgmesh_lifecycle::settings::Faults;
 use tgmesh_testkit::process::Process;
 use tgmesh_testkit::{free_port, nats, postgres, until};
 
+pub(crate) use folder::encryption_key;
 pub use folder::{Folder, JWT_SECRET};
 pub use part::Part;
 pub use simulator::{LoadOrder, LoadState, Posted, Simulator};
@@ -36,6 +37,9 @@ const READY_LIMIT: Duration = Duration::from_mins(1);
 const STOP_GRACE: Duration = Duration::from_secs(12);
 /// The database in the mesh's own Postgres.
 const DATABASE: &str = "tgmesh";
+
+/// Where in the state folder the sessions of real accounts are.
+pub(crate) const SESSIONS: &str = "sessions";
 
 /// What to start.
 #[derive(Clone, Debug)]

@@ -11,8 +11,18 @@ use crate::cli::Outcome;
 
 /// Becomes the service's binary with these arguments.
 pub(crate) fn hand_over(binary: &str, command: &str, args: &[OsString]) -> Outcome {
+    hand_over_with(binary, command, args, Vec::new())
+}
+
+/// The same, with these variables over those of this process.
+pub(crate) fn hand_over_with(
+    binary: &str,
+    command: &str,
+    args: &[OsString],
+    env: Vec<(&'static str, OsString)>,
+) -> Outcome {
     let program = find_binary(binary)?;
     // Returns only when it failed.
-    let error = Command::new(&program).arg(command).args(args).exec();
+    let error = Command::new(&program).arg(command).args(args).envs(env).exec();
     Err(error).with_context(|| format!("couldn't start {}", program.display()))?
 }

@@ -153,14 +153,20 @@ fn real(state: &std::path::Path, faults: &mut Faults) -> Option<Telegram> {
         }
     }
     if !given("TELEGRAM_ACCOUNTS") {
-        faults.add("TELEGRAM_ACCOUNTS", "is required: the name of a signed-in account");
+        faults.add(
+            "TELEGRAM_ACCOUNTS",
+            "is required: the name of a signed-in account, as `tgmesh login --account NAME` gave it",
+        );
     }
     let sessions = std::env::var_os("SESSION_STORE").filter(|dir| !dir.is_empty());
     let sessions = sessions.map_or_else(|| state.join("sessions"), PathBuf::from);
     if sessions.as_os_str() != "kv" && !mesh::holds_session(&sessions) {
         faults.add(
             "SESSION_STORE",
-            format!("{} holds no signed-in session", sessions.display()),
+            format!(
+                "{} holds no signed-in session: sign an account in with `tgmesh login --account NAME`",
+                sessions.display()
+            ),
         );
     }
     faults.is_empty().then_some(Telegram::Real)

@@ -106,9 +106,33 @@ impl Folder {
         if self.path(name).exists() {
             return Ok(());
         }
-        let secret = format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
-        self.keep_secret(name, &SecretString::from(secret))
+        self.keep_secret(name, &SecretString::from(random_secret()))
     }
+}
+
+/// The file of the key that seals the sessions of this state folder, made if need be: an account
+/// may be signed in before the first start, or while somebody holds the folder.
+pub(crate) fn encryption_key(dir: &Path) -> Result<PathBuf> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o711)
+        .create(dir)
+        .with_context(|| format!("couldn't make the state folder {}", dir.display()))?;
+    let path = dir.join(ENCRYPTION_KEY);
+    let made = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path);
+    match made {
+        Ok(mut file) => file
+            .write_all(random_secret().as_bytes())
+            .and_then(|()| file.sync_all())
+            .with_context(|| format!("couldn't write {}", path.display()))?,
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error).with_context(|| format!("couldn't make {}", path.display())),
+    }
+    Ok(path)
+}
+
+fn random_secret() -> String {
+    format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>())
 }
 
 #[cfg(test)]
@@ -126,6 +150,13 @@ mod tests {
         assert_eq!(secret.len(), 64);
         let mode = folder.path(JWT_SECRET).metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+
+        // A key that is there is the key, whoever holds the folder.
+        let key = std::fs::read_to_string(encryption_key(&dir).unwrap()).unwrap();
+        assert_eq!(key, std::fs::read_to_string(folder.path(ENCRYPTION_KEY)).unwrap());
+        let other = parent.path().join("new");
+        let key = encryption_key(&other).unwrap();
+        assert_eq!(key.metadata().unwrap().permissions().mode() & 0o777, 0o600);
 
         let error = Folder::open(&dir).unwrap_err().to_string();
         assert!(error.contains(&format!("pid {}", std::process::id())), "{error}");

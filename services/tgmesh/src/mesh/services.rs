@@ -111,7 +111,7 @@ impl Mesh {
     fn sessions(&self) -> PathBuf {
         match (&self.options.telegram, std::env::var_os("SESSION_STORE")) {
             (Telegram::Real, Some(dir)) if !dir.is_empty() => PathBuf::from(dir),
-            (Telegram::Real, _) => self.folder.path("sessions"),
+            (Telegram::Real, _) => self.folder.path(super::SESSIONS),
             (Telegram::Simulated { .. }, _) => self.folder.path("sessions-simulated"),
         }
     }

@@ -13,8 +13,11 @@ const SERVICES: [&str; 4] = [
     "tgmesh-gateway",
     "tgmesh-telegram-sim",
 ];
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 14] = [
     "up",
+    "login",
+    "sessions",
+    "chats",
     "token",
     "keygen",
     "revoke",
@@ -27,11 +30,12 @@ const COMMANDS: [&str; 11] = [
     "topology",
 ];
 /// Secrets have no flag; those who need them name them in their help or in the page's table.
-const SECRETS: [&str; 5] = [
+const SECRETS: [&str; 6] = [
     "DATABASE_URL",
     "JWT_PRIVATE_KEY",
     "JWT_SECRET",
     "TELEGRAM_API_HASH",
+    "TELEGRAM_BOT_TOKEN",
     "TELEGRAM_ENCRYPTION_KEY",
 ];
 

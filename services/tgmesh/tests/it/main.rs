@@ -7,6 +7,7 @@ mod commands;
 mod contract;
 mod detect;
 mod erase;
+mod first_run;
 mod house;
 mod keys;
 mod load;
