@@ -10,7 +10,7 @@ pub mod folder;
 mod join;
 mod turns;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -76,6 +76,8 @@ pub struct Seeker {
     stats: Stats,
     entries: Vec<Entry>,
     saved: BTreeMap<String, SavedEntry>,
+    /// Entries that are known to be seen, so that looking again costs nothing.
+    seen: HashSet<String>,
     not_before: BTreeMap<String, Instant>,
     folders_at: Option<Instant>,
     /// No request before then, and how many there were.
@@ -131,6 +133,7 @@ impl Seeker {
             stats: shared.stats.clone(),
             entries,
             saved,
+            seen: HashSet::new(),
             not_before: BTreeMap::new(),
             folders_at: None,
             pace: (None, 0),
@@ -162,12 +165,12 @@ impl Seeker {
         if folders_due && self.entries.iter().any(|entry| matches!(entry, Entry::Folder(_))) {
             self.read_folders(calls).await?;
         }
+        let dialogs = self.watch.dialogs().unwrap_or_default();
         for entry in self.entries.clone() {
             if matches!(entry, Entry::Folder(_)) {
                 continue;
             }
             let key = entry.key();
-            let dialogs = self.watch.dialogs().unwrap_or_default();
             if let Some(id) = self.known_id(&entry)
                 && (dialogs.contains(&id) || (id > 0 && !matches!(entry, Entry::Id(_))))
             {
@@ -258,6 +261,10 @@ impl Seeker {
         let mut now = before.clone();
         match outcome {
             Outcome::In(chats, access_hash) => {
+                if before.chats == chats && before.problem.is_none() && !self.seen.insert(key.clone()) {
+                    return;
+                }
+                self.seen.insert(key.clone());
                 self.turns.sees(&key, &self.account, true);
                 self.not_before.remove(&key);
                 now = SavedEntry {
@@ -267,6 +274,7 @@ impl Seeker {
                 };
             }
             Outcome::Not(problem, wait) => {
+                self.seen.remove(&key);
                 self.turns.sees(&key, &self.account, false);
                 self.not_before.insert(key.clone(), Instant::now() + wait);
                 if before.problem.as_deref() != Some(problem.as_str()) {
