@@ -16,7 +16,7 @@ pub mod matched;
 pub mod stats;
 pub mod subject;
 
-/// `asyncapi.json`: the WebSocket's frames and the subjects of the mesh (AsyncAPI 3.0).
+/// `asyncapi.json`: the WebSocket's frames and the subjects of the mesh (`AsyncAPI` 3.0).
 pub const ASYNCAPI: &str = include_str!("../asyncapi.json");
 
 /// Version of the event schema. Readers accept every version with the same major number.

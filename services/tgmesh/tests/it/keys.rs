@@ -10,7 +10,7 @@ use tgmesh_testkit::{Scratch, binary, eventually, free_port, nats};
 
 use crate::support::{clean, tgmesh};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 async fn output(spec: Spec) -> (Option<i32>, String) {
     let process = Process::spawn(spec).unwrap();
