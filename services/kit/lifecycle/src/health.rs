@@ -10,9 +10,12 @@ use crate::shutdown::Shutdown;
 /// The parts that must be up before the process is ready. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Health {
-    parts: Arc<Mutex<BTreeMap<&'static str, Result<(), String>>>>,
+    parts: Arc<Mutex<BTreeMap<&'static str, State>>>,
     shutdown: Shutdown,
 }
+
+/// Why a part is down, or what an operator may want to know of one that is up.
+type State = Result<Option<String>, String>;
 
 impl Health {
     pub(crate) fn new(shutdown: Shutdown) -> Self {
@@ -40,23 +43,26 @@ impl Health {
         !self.shutdown.soft().is_cancelled() && !parts.is_empty() && parts.values().all(Result::is_ok)
     }
 
-    /// The body of `/readyz`: `{"ready", "stopping", "parts": {"nats": "up", "postgres": "down: …"}}`.
+    /// The body of `/readyz`: `{"ready", "stopping", "parts": {"nats": "up", "telegram": "up: …", "postgres":
+    /// "down: …"}}`.
     #[must_use]
     pub fn report(&self) -> Value {
         let parts: serde_json::Map<_, _> = self
             .lock()
             .iter()
             .map(|(name, state)| {
-                let word = state
-                    .as_ref()
-                    .map_or_else(|why| format!("down: {why}"), |()| "up".to_owned());
+                let word = match state {
+                    Ok(None) => "up".to_owned(),
+                    Ok(Some(note)) => format!("up: {note}"),
+                    Err(why) => format!("down: {why}"),
+                };
                 ((*name).to_owned(), Value::String(word))
             })
             .collect();
         json!({"ready": self.is_ready(), "stopping": self.shutdown.soft().is_cancelled(), "parts": parts})
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Result<(), String>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, State>> {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -71,9 +77,18 @@ pub struct Part {
 impl Part {
     /// It answers.
     pub fn up(&self) {
-        let before = self.health.lock().insert(self.name, Ok(()));
-        if before.is_none_or(|state| state.is_err()) {
-            tracing::info!(part = self.name, "up");
+        self.set_up(None);
+    }
+
+    /// It is as it should be, in a way that is worth a word, as a process that stands by.
+    pub fn up_but(&self, note: impl Into<String>) {
+        self.set_up(Some(note.into()));
+    }
+
+    fn set_up(&self, note: Option<String>) {
+        let before = self.health.lock().insert(self.name, Ok(note.clone()));
+        if before != Some(Ok(note.clone())) {
+            tracing::info!(part = self.name, note, "up");
         }
     }
 
@@ -103,7 +118,9 @@ mod tests {
         assert!(health.is_ready());
         postgres.down("refused");
         assert_eq!(health.report()["parts"]["postgres"], "down: refused");
-        postgres.up();
+        postgres.up_but("standing by");
+        assert_eq!(health.report()["parts"]["postgres"], "up: standing by");
+        assert!(health.is_ready());
         shutdown.trigger();
         assert!(!health.is_ready());
     }

@@ -10,6 +10,7 @@
 //! - [`tail`] and [`window`]: following a stream and reading a range of it, with no state on the
 //!   server that outlives the reader.
 //! - [`replay`]: copying such a range into a stream of its own.
+//! - [`lease`]: who owns what now, by one clock that nobody can turn.
 //! - [`kv`], [`revocations`], [`stats`], [`deadletter`]: buckets, who has no rights any more, core-NATS
 //!   reports, messages nobody could handle.
 //!
@@ -21,6 +22,7 @@ pub mod consume;
 pub mod deadletter;
 mod delivery;
 pub mod kv;
+pub mod lease;
 mod mesh;
 mod ordered;
 pub mod publish;

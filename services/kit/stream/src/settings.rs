@@ -36,6 +36,9 @@ pub struct NatsArgs {
     /// Within it the stream removes repeats of an event id
     #[arg(long, env = "DUPLICATE_WINDOW", default_value = "10m")]
     duplicate_window: String,
+    /// How long an account belongs to a listener that renews its lease no more
+    #[arg(long, env = "LEASE_TIME", default_value = "15s")]
+    lease_time: String,
 }
 
 /// Where NATS is and how large its streams may become.
@@ -55,6 +58,8 @@ pub struct NatsConfig {
     pub max_bytes: u64,
     /// Within it the stream removes repeats of an event id.
     pub duplicate_window: Duration,
+    /// Age at which `tgmesh_leases` drops a lease that is not renewed.
+    pub lease_time: Duration,
 }
 
 impl NatsConfig {
@@ -74,6 +79,8 @@ impl NatsConfig {
             max_bytes: 4 << 30,
             // Longer than any retry of a publisher that is still alive.
             duplicate_window: Duration::from_mins(10),
+            // A lost pod is noticed soon; a server that restarts costs nobody a lease.
+            lease_time: Duration::from_secs(15),
         })
     }
 }
@@ -114,12 +121,14 @@ impl NatsArgs {
         let max_age = keep(&mut faults, "STREAM_MAX_AGE", duration(&self.stream_max_age));
         let max_bytes = keep(&mut faults, "STREAM_MAX_BYTES", bytes(&self.stream_max_bytes));
         let duplicate_window = keep(&mut faults, "DUPLICATE_WINDOW", duration(&self.duplicate_window));
+        let lease_time = keep(&mut faults, "LEASE_TIME", lease_time(&self.lease_time));
         if let (Some(age), Some(window)) = (max_age, duplicate_window)
             && window > age
         {
             faults.push(("DUPLICATE_WINDOW", "must not be longer than STREAM_MAX_AGE".to_owned()));
         }
-        match (servers, creds, ca, replicas, max_age, max_bytes, duplicate_window) {
+        let window_and_lease = duplicate_window.zip(lease_time);
+        match (servers, creds, ca, replicas, max_age, max_bytes, window_and_lease) {
             (
                 Some(servers),
                 Some(creds),
@@ -127,7 +136,7 @@ impl NatsArgs {
                 Some(replicas),
                 Some(max_age),
                 Some(max_bytes),
-                Some(duplicate_window),
+                Some((duplicate_window, lease_time)),
             ) if faults.is_empty() => Ok(NatsConfig {
                 servers,
                 creds,
@@ -136,6 +145,7 @@ impl NatsArgs {
                 max_age,
                 max_bytes,
                 duplicate_window,
+                lease_time,
             }),
             _ => Err(faults),
         }
@@ -199,6 +209,14 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// The server looks for what is too old about once a second; a day is no lease.
+fn lease_time(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        value if (Duration::from_secs(1)..=Duration::from_hours(1)).contains(&value) => Ok(value),
+        _ => Err(format!("{text:?} is not between 1s and 1h")),
+    }
+}
+
 fn bytes(text: &str) -> Result<u64, String> {
     const UNITS: [(&str, u64); 10] = [
         ("", 1),
@@ -242,6 +260,7 @@ mod tests {
             stream_max_age: "7d".into(),
             stream_max_bytes: "4GiB".into(),
             duplicate_window: "10m".into(),
+            lease_time: "15s".into(),
         }
     }
 
@@ -262,6 +281,7 @@ mod tests {
             stream_max_age: "7".into(),
             stream_max_bytes: "-1".into(),
             duplicate_window: "soon".into(),
+            lease_time: "2h".into(),
         }
         .read()
         .unwrap_err();
@@ -275,7 +295,8 @@ mod tests {
                 "NATS_REPLICAS",
                 "STREAM_MAX_AGE",
                 "STREAM_MAX_BYTES",
-                "DUPLICATE_WINDOW"
+                "DUPLICATE_WINDOW",
+                "LEASE_TIME"
             ]
         );
     }

@@ -32,9 +32,6 @@ use crate::state::{self, StreamError};
 pub(crate) use epoch::{EPOCH_KEY, renew_epoch, settle_epoch};
 use plan::parts;
 
-/// Default of `LEASE_TIME`.
-const LEASE_TIME: Duration = Duration::from_secs(15);
-
 /// The streams and buckets of a mesh.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topology {
@@ -164,7 +161,7 @@ pub fn desired(config: &NatsConfig) -> Topology {
         ],
         buckets: vec![
             BucketSpec {
-                max_age: Some(LEASE_TIME),
+                max_age: Some(config.lease_time),
                 ..bucket(subject::LEASES)
             },
             bucket(subject::SESSIONS),
@@ -172,17 +169,6 @@ pub fn desired(config: &NatsConfig) -> Topology {
             bucket(subject::ASSIGNMENTS),
             bucket(subject::REVOCATIONS),
         ],
-    }
-}
-
-impl Topology {
-    /// The same with another lease time: the age at which `tgmesh_leases` drops a lease.
-    #[must_use]
-    pub fn with_lease_time(mut self, lease_time: Duration) -> Self {
-        for bucket in self.buckets.iter_mut().filter(|bucket| bucket.name == subject::LEASES) {
-            bucket.max_age = Some(lease_time);
-        }
-        self
     }
 }
 

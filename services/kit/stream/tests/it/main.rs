@@ -3,6 +3,7 @@
 mod consume;
 mod deadletters;
 mod kv_and_stats;
+mod lease;
 mod publish;
 mod replay;
 mod standing;
