@@ -20,6 +20,7 @@ use tgmesh_lifecycle::Process;
 
 pub use faults::{Fault, FaultError, FaultKind, FaultReport, Garbage, MAX_HELD, Of, Refusal};
 pub use load::{LoadError, LoadReport, LoadSpec, LoadState};
+pub use mtproto::duplicate::KeyUse;
 pub use posted::{Item, Kind, Page};
 pub use sim::{
     AccountInfo, ChatInfo, Code, Config, KeyInfo, LoginError, OtherKey, Person, Running, Sim, StartError, start,

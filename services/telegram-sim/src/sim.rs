@@ -18,6 +18,7 @@ use crate::control;
 use crate::faults::armed::Faults;
 use crate::load::{Load, LoadError, LoadReport, LoadSpec};
 use crate::mtproto::connection;
+use crate::mtproto::duplicate::KeyUse;
 use crate::mtproto::outbox::Outbox;
 use crate::posted::{Page, PostedLog};
 use crate::rpc::DC_ID;
@@ -252,6 +253,19 @@ impl Sim {
     pub fn connections(&self) -> usize {
         let world = self.shared.world();
         world.accounts.iter().map(|a| a.outboxes.len()).sum()
+    }
+
+    /// The connections that used the key that an account was seeded with, in the order of their first packets; none for
+    /// an account that does not exist. A key of which two connections send at once is what
+    /// Telegram ends.
+    #[must_use]
+    pub fn key_uses(&self, account: &str) -> Vec<KeyUse> {
+        let no = {
+            let world = self.shared.world();
+            world.accounts.iter().position(|known| known.name == account)
+        };
+        let key = no.and_then(|no| self.shared.seeded_key(no));
+        key.map(|key| key.log()).unwrap_or_default()
     }
 
     /// Closes every connection that takes updates; clients may come back at once.

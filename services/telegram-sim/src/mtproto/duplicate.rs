@@ -2,15 +2,36 @@
 //! from two places at once. Here a place is a connection, and at once means that both go on
 //! sending for more than 2 s.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// For so long two connections may send side by side: an old one that says its last words while
 /// its successor is at work, even much later, is no harm.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// Connections of a key that are remembered after their end.
+const MAX_LOG: usize = 10_000;
+
+/// A connection that used an account's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyUse {
+    /// Tells connections apart; rises with each that a client opens.
+    pub connection: u64,
+    /// When its first packet came.
+    pub first: Instant,
+    /// When its last packet so far came.
+    pub last: Instant,
+    /// Packets that came.
+    pub packets: u64,
+    /// When it was closed.
+    pub ended: Option<Instant>,
+}
+
 /// The open connections on one key that have sent something.
 #[derive(Default)]
 pub(crate) struct Uses {
+    /// All connections, in the order of their first packets.
+    log: VecDeque<KeyUse>,
     /// With the time of the last packet, in the order of the first ones.
     open: Vec<(u64, Instant)>,
     /// An elder and a younger one, and since when the elder sends beside the younger.
@@ -20,6 +41,7 @@ pub(crate) struct Uses {
 impl Uses {
     /// Notes that a connection has sent a packet; whether the key is now used in two places.
     pub(crate) fn sent(&mut self, connection: u64, now: Instant) -> bool {
+        self.record(connection, now);
         let Some(at) = self.open.iter().position(|(known, _)| *known == connection) else {
             self.open.push((connection, now));
             return false;
@@ -41,8 +63,34 @@ impl Uses {
         })
     }
 
-    /// Forgets a connection that is closed.
-    pub(crate) fn ended(&mut self, connection: u64) {
+    /// Every connection that sent something, in the order of the first packets.
+    pub(crate) fn log(&self) -> Vec<KeyUse> {
+        self.log.iter().copied().collect()
+    }
+
+    fn record(&mut self, connection: u64, now: Instant) {
+        if let Some(known) = self.log.iter_mut().rev().find(|known| known.connection == connection) {
+            known.last = now;
+            known.packets += 1;
+            return;
+        }
+        if self.log.len() == MAX_LOG {
+            self.log.pop_front();
+        }
+        self.log.push_back(KeyUse {
+            connection,
+            first: now,
+            last: now,
+            packets: 1,
+            ended: None,
+        });
+    }
+
+    /// Notes that a connection is closed.
+    pub(crate) fn ended(&mut self, connection: u64, now: Instant) {
+        if let Some(known) = self.log.iter_mut().rev().find(|known| known.connection == connection) {
+            known.ended = Some(now);
+        }
         self.open.retain(|(known, _)| *known != connection);
         self.rivals
             .retain(|(elder, younger, _)| *elder != connection && *younger != connection);
@@ -71,9 +119,13 @@ mod tests {
         // It goes on; that is one too many as soon as the other goes on as well.
         assert!(!uses.sent(1, at(62_200)));
         assert!(uses.sent(2, at(62_300)));
-        uses.ended(1);
+        uses.ended(1, at(62_400));
         assert!(!uses.sent(2, at(63_000)));
         assert!(!uses.sent(3, at(63_000)));
         assert!(!uses.sent(3, at(90_000)));
+        let log = uses.log();
+        assert_eq!(log.iter().map(|one| one.connection).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!((log[0].last, log[0].ended), (at(62_200), Some(at(62_400))));
+        assert_eq!((log[2].first, log[2].packets, log[2].ended), (at(63_000), 2, None));
     }
 }

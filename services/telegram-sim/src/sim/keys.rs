@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Sim, hex};
 use crate::mtproto::crypt::AuthKey;
-use crate::mtproto::duplicate::Uses;
+use crate::mtproto::duplicate::{KeyUse, Uses};
 use crate::mtproto::outbox::Outbox;
 use crate::rpc::{DC_ID, DC_IDS};
 use crate::world::{AccountNo, NOBODY};
@@ -97,7 +97,7 @@ impl Key {
 
     pub(super) fn disconnected(&self, outbox: &Arc<Outbox>, connection: u64) {
         self.state().connections.retain(|own| !Arc::ptr_eq(own, outbox));
-        self.uses().ended(connection);
+        self.uses().ended(connection, Instant::now());
     }
 
     /// Notes a packet; whether that ended the key, for it was used in two places.
@@ -107,6 +107,11 @@ impl Key {
             self.state().is_duplicated = true;
         }
         ended
+    }
+
+    /// The connections that used it.
+    pub(super) fn log(&self) -> Vec<KeyUse> {
+        self.uses().log()
     }
 
     /// A panic elsewhere leaves it whole: every change is a few stores.
