@@ -3,29 +3,38 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use tgmesh_detect::Detector;
 use tgmesh_detect::rules::Scratch;
 use tgmesh_lifecycle::Process;
 use tgmesh_stream::Mesh;
+use tgmesh_stream::lease::{Ended, Lease, Tenure};
 use tgmesh_stream::publish::Publisher;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
+use crate::assignments::{Assigner, Assignments, Racing};
 use crate::chats::{Hints, Seeker, Turns};
 use crate::checkpoint;
 use crate::connection::{self, Connection};
 use crate::edits::Edits;
 use crate::event::Origin;
-use crate::ledger::{Bookkeeper, LedgerError, Ledgers, Named};
+use crate::gate::Gate;
+use crate::ledger::{Bookkeeper, LedgerError, Ledgers, Named, Predecessors};
 use crate::matches::Matches;
+use crate::memory::Follower;
 use crate::peers::Peers;
 use crate::pump::{Context, End, Pump};
 use crate::queue::{self, Budgets};
+use crate::races::Races;
 use crate::roster::Roster;
 use crate::rules;
 use crate::seen;
-use crate::session::{Keeper, KeeperError, Keyring, Saved, Store};
+use crate::session::{Keeper, KeeperError, Keyring, MemorySession, Saved, Store};
+use crate::slots::Slots;
 use crate::stats::Stats;
+use crate::stopped::Fingerprint;
 use crate::watch::{Wanted, Watch};
 use crate::worker::Worker;
 
@@ -59,6 +68,10 @@ pub struct Shared {
     pub detector: Arc<Detector>,
     /// What messages held before.
     pub edits: Arc<Mutex<Edits>>,
+    /// What other processes tell.
+    pub told: Follower,
+    /// Who is first where several accounts watch a channel.
+    pub races: Races,
     /// What was told of messages besides addresses.
     pub matches: Arc<Mutex<Matches>>,
     /// The watch rules.
@@ -73,67 +86,131 @@ pub struct Shared {
     pub ledgers: Ledgers,
     /// Whose turn it is to join a chat.
     pub turns: Turns,
+    /// Which account watches which channel.
+    pub assignments: Assignments,
+    /// Which of them several accounts watch at once.
+    pub racing: Racing,
+    /// What other accounts know of a chat that is handed over.
+    pub predecessors: Predecessors,
     /// How each account does.
     pub roster: Roster,
     /// Figures.
     pub stats: Stats,
 }
 
-/// Listens with one account until the process stops or the account is dead.
-pub async fn run(shared: Shared, name: Arc<str>, account_no: u32) {
+/// Why an account is no longer read by this process.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The process stops.
+    Stopped,
+    /// The lease is over: another process may have it.
+    Lost(String),
+    /// Telegram ended the session with this key.
+    Dead(String, Fingerprint),
+    /// Something that may pass.
+    Failed(String),
+    /// Its session cannot be opened with the keys that are there.
+    Unusable(String),
+}
+
+/// Listens with one account for as long as its lease is held and the process lives. The lease is
+/// given back when nothing of the account is at work any more.
+pub async fn run(shared: &Shared, slots: &Slots, name: &Arc<str>, account_no: u32, lease: Lease) -> Outcome {
+    let tenure = lease.tenure();
+    // Kept to the end: what is under way is settled and written down under the lease.
+    let released = CancellationToken::new();
+    let keeping = tokio::spawn(keep(lease, released.clone()));
+    let outcome = listen(shared, slots, name, account_no, &tenure).await;
+    shared.turns.leave(name);
+    let held = tenure.holds();
+    released.cancel();
+    // It does not panic.
+    let Ok((lease, ended)) = keeping.await else {
+        return outcome;
+    };
+    if let Err(error) = lease.release().await {
+        tracing::warn!(account = %name, %error, "couldn't give the lease back: it runs out");
+    }
+    match (outcome, ended) {
+        (Outcome::Dead(why, key), _) => Outcome::Dead(why, key),
+        (_, Ended::Lost(why)) => Outcome::Lost(why),
+        (Outcome::Failed(why), _) if !held => Outcome::Lost(why),
+        (outcome, _) => outcome,
+    }
+}
+
+async fn keep(mut lease: Lease, released: CancellationToken) -> (Lease, Ended) {
+    let ended = lease.keep(&released).await;
+    (lease, ended)
+}
+
+async fn listen(shared: &Shared, slots: &Slots, name: &Arc<str>, account_no: u32, tenure: &Tenure) -> Outcome {
     let soft = shared.process.shutdown.soft();
-    let saved = tokio::select! {
-        () = soft.cancelled() => return,
-        saved = load(&shared, &name) => saved,
+    let over = || Outcome::Lost("it was not renewed in time".to_owned());
+    let (saved, mut bookkeeper) = tokio::select! {
+        () = soft.cancelled() => return Outcome::Stopped,
+        () = tenure.over() => return over(),
+        claimed = claim(shared, name, tenure) => match claimed {
+            Ok(claimed) => claimed,
+            Err(outcome) => return outcome,
+        },
     };
-    let Some(Saved { session, mut keeper }) = saved else {
-        return;
-    };
+    let Saved { session, mut keeper } = saved;
     let stop = soft.child_token();
-    let bookkeeper = tokio::select! {
-        () = soft.cancelled() => return,
-        bookkeeper = load_ledger(&shared, &name) => bookkeeper,
-    };
-    let Some(mut bookkeeper) = bookkeeper else {
-        return;
-    };
     let ledger = bookkeeper.ledger();
-    shared.ledgers.add(Named {
-        account: Arc::clone(&name),
+    let _listed = shared.ledgers.add(Named {
+        account: Arc::clone(name),
         account_no,
         ledger: Arc::clone(&ledger),
     });
+    let assigner = Assigner::new(
+        Arc::clone(name),
+        tenure.clone(),
+        shared.assignments.clone(),
+        slots.clone(),
+        shared.racing.clone(),
+        Arc::clone(&ledger),
+        shared.predecessors.clone(),
+        shared.stats.clone(),
+    );
+    let duties = assigner.duties();
+    let _assigning = AbortOnDropHandle::new(tokio::spawn(assigner.run()));
     let watch = Arc::new(Watch::new(&shared.wanted));
     let hints = Arc::new(Hints::default());
     // Before the pump: what it does not watch, it forgets the place of.
-    let mut seeker = Seeker::restore(&shared, &name, &session, &watch, &hints);
+    let mut seeker = Seeker::restore(shared, name, &session, &watch, &hints);
     let peers = Arc::new(Peers::restore(&session.channels(), &watch));
     let (checkpoint, settler) = checkpoint::checkpoint(Arc::clone(&session), Arc::clone(&ledger), shared.stats.clone());
     let (sender, receiver) = queue::queue(&shared.budgets.add());
     let worker = Worker {
         origin: Origin {
             instance: Arc::clone(&shared.process.instance),
-            account: Arc::clone(&name),
+            account: Arc::clone(name),
+            shard: account_no,
+            lease_epoch: tenure.epoch(),
         },
         account_no,
+        tenure: tenure.clone(),
         detector: Arc::clone(&shared.detector),
         edits: Arc::clone(&shared.edits),
         matches: Arc::clone(&shared.matches),
         rules: shared.rules.clone(),
         scratch: Scratch::default(),
         seen: Arc::clone(&shared.seen),
+        races: shared.races.clone(),
         peers: Arc::clone(&peers),
         publisher: shared.publisher.clone(),
         checkpoint,
         stats: shared.stats.clone(),
     };
     let worker = tokio::spawn(worker.run(receiver, stop.clone()));
-    let settler = tokio::spawn(settler.run());
+    let settler = AbortOnDropHandle::new(tokio::spawn(settler.run()));
     let mut pump = Pump::new(
         Context {
-            account: Arc::clone(&name),
+            account: Arc::clone(name),
             session: Arc::clone(&session),
             watch,
+            duties,
             peers,
             ledger,
             stats: shared.stats.clone(),
@@ -141,28 +218,55 @@ pub async fn run(shared: Shared, name: Arc<str>, account_no: u32) {
         },
         sender,
     );
-    tokio::select! {
-        () = connections(&shared, &name, &session, (&mut pump, &mut seeker), &stop) => {}
-        stored = keeper.run(&stop) => if let Err(error) = stored {
-            tracing::error!(account = %name, %error, "the account is stopped: two owners of one session kill it");
-            shared.roster.stopped(&name, "its session is written by somebody else");
-        },
-        stored = bookkeeper.run(&stop) => if let Err(error) = stored {
-            tracing::error!(account = %name, %error, "the account is stopped: two owners of one account would undo each other's work");
-            shared.roster.stopped(&name, "its ledger is written by somebody else");
-        },
-        ended = failed(worker, &stop) => {
-            // It cannot end before the pump; its panic is the process's.
-            tracing::error!(account = %name, ended, "the account is stopped");
-            shared.roster.stopped(&name, "its worker failed");
-            shared.process.shutdown.trigger();
+    let outcome = {
+        let connections = connections(
+            shared,
+            name,
+            &session,
+            (&mut pump, &mut seeker),
+            &stop,
+            Way {
+                tenure,
+                margin: slots.margin(),
+            },
+        );
+        tokio::pin!(connections);
+        let ended = tokio::select! {
+            outcome = &mut connections => Some(outcome),
+            () = tenure.over() => None,
+            Err(error) = keeper.run(&stop) => {
+                Some(Outcome::Failed(format!("its session is written by somebody else: {error}")))
+            }
+            Err(error) = bookkeeper.run(&stop) => match error {
+                LedgerError::Lease => None,
+                error => Some(Outcome::Failed(error.to_string())),
+            },
+            ended = failed(worker, tenure, &stop) => {
+                // It cannot end before the pump; its panic is the process's.
+                tracing::error!(account = %name, ended, "the account is stopped");
+                shared.process.shutdown.trigger();
+                Some(Outcome::Failed("its worker failed".to_owned()))
+            }
+        };
+        // Whatever ended it: the line is closed before the lease is given back.
+        stop.cancel();
+        if !matches!(ended, Some(Outcome::Stopped | Outcome::Dead(..))) {
+            connections.await;
         }
-    }
-    // Whatever ended it: nothing more is taken, what is under way is settled and written down.
-    stop.cancel();
+        ended.unwrap_or_else(over)
+    };
+    // Nothing more is taken, what is under way is settled and written down.
     drop(pump);
-    if timeout(SETTLE, settler).await.is_err() {
+    let settled = tokio::select! {
+        // What is not written now is the next owner's.
+        () = tenure.over() => return outcome,
+        settled = timeout(SETTLE, settler) => settled,
+    };
+    if settled.is_err() {
         tracing::warn!(account = %name, "events under way were not confirmed in time: they are fetched again at the next start");
+    }
+    if !tenure.holds() {
+        return outcome;
     }
     match timeout(FLUSH, bookkeeper.flush()).await {
         Ok(Ok(())) => {}
@@ -174,84 +278,107 @@ pub async fn run(shared: Shared, name: Arc<str>, account_no: u32) {
         Ok(Err(error)) => tracing::warn!(account = %name, %error, "couldn't store the session at the end"),
         Err(_) => tracing::warn!(account = %name, "couldn't store the session in time"),
     }
+    outcome
 }
 
-/// Waits for the worker to fail. A clean end, which follows `stop`, never returns.
-async fn failed(worker: tokio::task::JoinHandle<()>, stop: &CancellationToken) -> String {
+/// Waits for the worker to fail. A clean end, which follows `stop` or that of the lease, never returns.
+async fn failed(worker: tokio::task::JoinHandle<()>, tenure: &Tenure, stop: &CancellationToken) -> String {
     match worker.await {
         Err(error) => error.to_string(),
-        Ok(()) if stop.is_cancelled() => std::future::pending().await,
+        Ok(()) if stop.is_cancelled() || !tenure.holds() => std::future::pending().await,
         Ok(()) => "the worker ended".to_owned(),
     }
 }
 
-/// Loads the session; waits for the store, and for a session to be there.
-async fn load(shared: &Shared, name: &Arc<str>) -> Option<Saved> {
+/// Loads session and ledger and writes both: from then on an earlier owner that was paused cannot
+/// write them. Waits for the store.
+async fn claim(shared: &Shared, name: &Arc<str>, tenure: &Tenure) -> Result<(Saved, Bookkeeper), Outcome> {
     let mut pause = FIRST_PAUSE;
     loop {
-        let loaded = Keeper::load(shared.store.clone(), Arc::clone(&shared.keyring), Arc::clone(name)).await;
-        match loaded {
-            Ok(Some(saved)) if saved.session.user_id() != 0 => return Some(saved),
-            Ok(_) => {
-                shared.roster.down(name, "has no session");
-                tracing::warn!(account = %name, retry_s = pause.as_secs(), "the account has no session: sign it in with tgmesh login");
-            }
-            Err(KeeperError::Store(error)) => {
-                shared.roster.down(name, "its session cannot be loaded");
-                tracing::warn!(account = %name, %error, retry_s = pause.as_secs(), "couldn't load the session");
-            }
-            Err(error) => {
-                tracing::error!(account = %name, %error, "the account is stopped");
-                shared.roster.unusable(name, &error.to_string());
-                return None;
-            }
-        }
+        let why = match claim_once(shared, name, tenure).await? {
+            Ok(claimed) => return Ok(claimed),
+            Err(why) => why,
+        };
+        shared.roster.down(name, "its session and ledger cannot be loaded");
+        tracing::warn!(account = %name, why, retry_ms = pause.as_millis() as u64, "couldn't take the account over, trying again");
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
-/// Loads the ledger; waits for its bucket.
-async fn load_ledger(shared: &Shared, name: &Arc<str>) -> Option<Bookkeeper> {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let (account, instance) = (Arc::clone(name), Arc::clone(&shared.process.instance));
-        match Bookkeeper::load(&shared.mesh, account, instance, shared.stats.clone()).await {
-            Ok(bookkeeper) => return Some(bookkeeper),
-            Err(LedgerError::Store(error)) => {
-                shared.roster.down(name, "its ledger cannot be loaded");
-                tracing::warn!(account = %name, %error, retry_s = pause.as_secs(), "couldn't load the ledger");
-            }
-            Err(error) => {
-                tracing::error!(account = %name, %error, "the account is stopped");
-                shared.roster.unusable(name, &error.to_string());
-                return None;
-            }
-        }
-        sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+/// The inner error passes, the outer one does not.
+async fn claim_once(
+    shared: &Shared,
+    name: &Arc<str>,
+    tenure: &Tenure,
+) -> Result<Result<(Saved, Bookkeeper), String>, Outcome> {
+    let loaded = Keeper::load(shared.store.clone(), Arc::clone(&shared.keyring), Arc::clone(name)).await;
+    let mut saved = match loaded {
+        Ok(Some(saved)) => saved,
+        Ok(None) => return Err(Outcome::Failed("it has no session".to_owned())),
+        Err(KeeperError::Store(error)) => return Ok(Err(error.to_string())),
+        Err(error) => return Err(Outcome::Unusable(error.to_string())),
+    };
+    if let Err(error) = saved.keeper.claim().await {
+        return Ok(Err(error.to_string()));
     }
+    let instance = &*shared.process.instance;
+    let loaded = Bookkeeper::load(
+        &shared.mesh,
+        Arc::clone(name),
+        instance,
+        tenure.clone(),
+        shared.stats.clone(),
+    )
+    .await;
+    let mut bookkeeper = match loaded {
+        Ok(bookkeeper) => bookkeeper,
+        Err(LedgerError::Store(error)) => return Ok(Err(error.to_string())),
+        Err(error) => return Err(Outcome::Unusable(error.to_string())),
+    };
+    if let Err(error) = bookkeeper.claim().await {
+        return Ok(Err(error.to_string()));
+    }
+    shared.told.catch_up(&shared.mesh).await;
+    Ok(Ok((saved, bookkeeper)))
+}
+
+/// What a connection's bytes need to leave.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    tenure: &'a Tenure,
+    margin: Duration,
 }
 
 /// Opens one connection after the other.
 async fn connections(
     shared: &Shared,
     name: &Arc<str>,
-    session: &Arc<crate::session::MemorySession>,
+    session: &Arc<MemorySession>,
     (pump, seeker): (&mut Pump, &mut Seeker),
     stop: &CancellationToken,
-) {
+    way: Way<'_>,
+) -> Outcome {
     let mut pause = FIRST_PAUSE;
     while !stop.is_cancelled() {
         let began = Instant::now();
-        let end = match connection::pin(shared.dc.as_deref(), session).await {
-            Ok(()) => {
+        let opened = tokio::select! {
+            () = stop.cancelled() => return Outcome::Stopped,
+            opened = open_gate(shared, session, way) => opened,
+        };
+        let end = match opened {
+            Ok(gate) => {
+                session.go_through(gate.address());
                 let mut connection = Connection::new(Arc::clone(session), shared.api_id);
                 let calls = connection.calls();
-                tokio::select! {
+                let end = tokio::select! {
                     end = pump.live(&mut connection, stop, || shared.roster.up(name)) => end,
                     never = seeker.seek(&calls) => match never {},
-                }
+                };
+                drop(connection);
+                // Before anything else: a successor must find the line free.
+                gate.close().await;
+                end
             }
             Err(error) => End::Lost(format!("{error:#}")),
         };
@@ -261,15 +388,8 @@ async fn connections(
             end
         };
         match end {
-            End::Stopped => return,
-            End::Dead(why) => {
-                tracing::error!(account = %name, why, "the account is stopped: Telegram ended its session; sign it in again");
-                shared.roster.stopped(name, &why);
-                shared.turns.leave(name);
-                // Its place is still written down when acks come.
-                stop.cancelled().await;
-                return;
-            }
+            End::Stopped => return Outcome::Stopped,
+            End::Dead(why) => return Outcome::Dead(why, Fingerprint::of(&session.content())),
             End::Lost(why) => {
                 if began.elapsed() > HEALTHY {
                     pause = FIRST_PAUSE;
@@ -280,11 +400,20 @@ async fn connections(
                 let wait = pause.mul_f64(rand::random_range(0.5..1.0));
                 tracing::warn!(account = %name, why, retry_ms = wait.as_millis() as u64, "the connection to Telegram is lost");
                 tokio::select! {
-                    () = stop.cancelled() => return,
+                    () = stop.cancelled() => return Outcome::Stopped,
                     () = sleep(wait) => {}
                 }
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
     }
+    Outcome::Stopped
+}
+
+/// The way to the account's data centre.
+async fn open_gate(shared: &Shared, session: &MemorySession, way: Way<'_>) -> anyhow::Result<Gate> {
+    connection::pin(shared.dc.as_deref(), session).await?;
+    let server = session.home_address().context("the session names no data centre")?;
+    let gate = Gate::open(server, way.tenure.clone(), way.margin).await;
+    gate.context("couldn't open a port on loopback")
 }

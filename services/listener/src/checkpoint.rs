@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tracing::Span;
 
 use crate::ledger::{Account, Ledger, StoredEvent};
+use crate::peers;
 use crate::queue::Reached;
 use crate::session::{AccountPosition, ChannelPosition, MemorySession};
 use crate::stats::Stats;
@@ -138,6 +139,9 @@ impl Settler {
                 }
             }
             self.ledger.settle(batch.accounts, &stored, clock::now_us() / 1_000_000);
+            for (&id, &place) in &batch.channels {
+                self.ledger.reached(peers::channel_chat_id(id), place);
+            }
             if batch.account.is_some() || !batch.channels.is_empty() {
                 self.session.advance(batch.account, batch.channels);
             }

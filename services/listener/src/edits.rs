@@ -208,6 +208,17 @@ impl Edits {
         Some((known.clone(), finds))
     }
 
+    /// Takes an event that another process published: what is known here of a later state of the
+    /// message stands.
+    pub fn heard(&mut self, key: Key, event: Detection, stored_s: i64) {
+        let edit_date_s = event.message.edit_date_ms.unwrap_or(0) / 1000;
+        let is_old = |known: &Known| known.deleted || known.edit_date_s > edit_date_s;
+        let is_deletion = event.message.revision == id::DELETED;
+        if is_deletion || !self.messages.get(&key).is_some_and(is_old) {
+            self.replay(key, event, stored_s);
+        }
+    }
+
     /// Takes an event from the stream, in the stream's order.
     pub fn replay(&mut self, key: Key, event: Detection, stored_s: i64) {
         let known = self.messages.entry(key).or_insert_with(|| Known {

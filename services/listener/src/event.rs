@@ -20,6 +20,10 @@ pub struct Origin {
     pub instance: Arc<str>,
     /// Name of the account.
     pub account: Arc<str>,
+    /// Its place in `TELEGRAM_ACCOUNTS`, from 0.
+    pub shard: u32,
+    /// Epoch of the lease under which it is read.
+    pub lease_epoch: u64,
 }
 
 /// What all events of one message have in common.
@@ -145,9 +149,8 @@ pub fn listener(origin: &Origin, backfill: bool) -> Listener {
     Listener {
         instance: origin.instance.to_string(),
         account: origin.account.to_string(),
-        shard: 0,
-        // No leases are held yet.
-        lease_epoch: 0,
+        shard: origin.shard,
+        lease_epoch: origin.lease_epoch,
         backfill,
         detector: tgmesh_detect::VERSION.to_owned(),
         layer: grammers_tl_types::LAYER,

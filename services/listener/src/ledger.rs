@@ -11,6 +11,7 @@ mod marks;
 mod ranges;
 mod store;
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -18,12 +19,12 @@ use std::time::Instant;
 use tgmesh_proto::detection::ChatKind;
 use tokio::sync::Notify;
 
-pub use chapter::{Order, Outcome};
+pub use chapter::{Chapter, Order, Outcome};
 pub use marks::Look;
-pub use store::{Bookkeeper, LedgerError};
+pub use store::{Bookkeeper, LedgerError, Predecessors};
 
+use crate::session::ChannelPosition;
 use crate::stats::Stats;
-use chapter::Chapter;
 
 /// The chapter of private chats and basic groups, whose ids are the account's: no chat has this
 /// id.
@@ -46,10 +47,29 @@ pub struct Named {
     pub ledger: Arc<Ledger>,
 }
 
+/// A ledger among the others, until it is dropped.
+pub struct Listed {
+    ledgers: Ledgers,
+    ledger: Arc<Ledger>,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        let mut all = self.ledgers.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|named| !Arc::ptr_eq(&named.ledger, &self.ledger));
+    }
+}
+
 impl Ledgers {
     /// Adds one.
-    pub fn add(&self, ledger: Named) {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner).push(ledger);
+    #[must_use]
+    pub fn add(&self, named: Named) -> Listed {
+        let listed = Listed {
+            ledgers: self.clone(),
+            ledger: Arc::clone(&named.ledger),
+        };
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).push(named);
+        listed
     }
 
     /// All of them.
@@ -109,6 +129,8 @@ pub struct Ledger {
     stats: Stats,
     /// Something is to be stored.
     changed: Notify,
+    /// Something was stored.
+    flushed: Notify,
 }
 
 #[derive(Default)]
@@ -116,6 +138,8 @@ struct Inner {
     chapters: HashMap<i64, Chapter>,
     /// Chapters that differ from what is stored.
     dirty: HashSet<i64>,
+    /// Chats that were stored since they were taken over, or at all.
+    stored: HashSet<i64>,
 }
 
 /// The chapter of a chat's messages.
@@ -132,6 +156,7 @@ impl Ledger {
             inner: Mutex::default(),
             stats,
             changed: Notify::new(),
+            flushed: Notify::new(),
         }
     }
 
@@ -146,6 +171,57 @@ impl Ledger {
             Chapter::begin(last.saturating_add(1), now)
         });
         chapter.raise(top);
+    }
+
+    /// Takes over what another account knows of a chat. Gives the place up to which that is whole.
+    #[must_use]
+    pub fn adopt(&self, chat: i64, theirs: Chapter) -> Option<ChannelPosition> {
+        let mut inner = self.lock();
+        let place = theirs.place;
+        match inner.chapters.entry(chat) {
+            Entry::Occupied(mut ours) => ours.get_mut().merge(theirs),
+            Entry::Vacant(none) => drop(none.insert(theirs)),
+        }
+        inner.stored.remove(&chat);
+        inner.dirty.insert(chat);
+        self.changed.notify_one();
+        (place.pts > 0).then_some(place)
+    }
+
+    /// Waits until these chapters are stored.
+    pub async fn stored(&self, chats: &[i64]) {
+        loop {
+            let flushed = self.flushed.notified();
+            tokio::pin!(flushed);
+            flushed.as_mut().enable();
+            if chats.iter().all(|chat| self.lock().stored.contains(chat)) {
+                return;
+            }
+            flushed.await;
+        }
+    }
+
+    /// Notes that everything of a channel up to this place is in the stream.
+    pub fn reached(&self, chat: i64, place: ChannelPosition) {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        if let Some(chapter) = inner.chapters.get_mut(&chat)
+            && chapter.place != place
+        {
+            chapter.place = place;
+            inner.dirty.insert(chat);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Forgets a chat that is no longer the account's to watch. What is stored of it stays.
+    pub fn forget(&self, chat: i64) {
+        self.lock().chapters.remove(&chat);
+    }
+
+    /// Forgets all chats but these, and the account's own sequence.
+    pub fn keep_only(&self, keep: impl Fn(i64) -> bool) {
+        self.lock().chapters.retain(|&chat, _| chat == OWN || keep(chat));
     }
 
     /// Notes that a message exists.

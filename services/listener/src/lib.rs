@@ -5,8 +5,12 @@
 //! publishes, and a checkpoint that moves the account's stored place behind the stream's acks. So
 //! the process can be killed at any moment: the next start asks Telegram for everything since the
 //! stored place, and deterministic ids make the stream drop what it has already.
+//!
+//! Several processes share the accounts: each is leased to one of them at a time, and another one
+//! takes it over when that one ends or is cut off.
 
 mod account;
+mod assignments;
 mod chats;
 mod checkpoint;
 pub mod commands;
@@ -14,6 +18,7 @@ mod connection;
 mod edits;
 mod event;
 mod finding;
+mod gate;
 mod ledger;
 mod login;
 mod masking;
@@ -24,13 +29,16 @@ mod peers;
 mod plain;
 mod pump;
 mod queue;
+mod races;
 mod retention;
 mod roster;
 mod rules;
 mod seen;
 mod session;
 pub mod settings;
+mod slots;
 mod stats;
+mod stopped;
 mod watch;
 mod worker;
 
@@ -41,16 +49,22 @@ use anyhow::Context as _;
 use tgmesh_detect::Detector;
 use tgmesh_lifecycle::health::Part;
 use tgmesh_lifecycle::{Process, clock};
+use tgmesh_stream::kv::KvError;
+use tgmesh_stream::lease::Leases;
 use tgmesh_stream::publish::{Flow, Limits, Publisher};
 use tgmesh_stream::{Link, Mesh, stats as reports, topology};
 use tokio_util::sync::CancellationToken;
 
 use crate::account::Shared;
-use crate::ledger::Ledgers;
+use crate::assignments::Assignments;
+use crate::ledger::{Ledgers, Predecessors};
+use crate::memory::Follower;
 use crate::queue::Budgets;
+use crate::races::Races;
 use crate::roster::Roster;
 use crate::session::{Store, StoreError};
 use crate::settings::Config;
+use crate::slots::Slots;
 use crate::stats::Stats;
 
 /// Events without an ack: more than about a thousand only starve the stream's readers.
@@ -77,22 +91,35 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
     let ready = async {
         topology::wait(&mesh).await;
         let store = open_store(&config, &mesh).await?;
+        let leases = patiently("leases", || Leases::open(&mesh, &process.instance)).await;
+        let assignments = patiently("assignments", || Assignments::open(&mesh)).await;
+        let predecessors = patiently("ledger", || Predecessors::open(&mesh)).await;
         let seen = Arc::new(seen::Memory::new(config.seen_window, stats.crowded_out.clone()));
         let (edits, read) = memory::rebuild(&mesh, config.edit_window, &config.accounts, &seen).await;
         let matches = matches::rebuild(&mesh, config.edit_window, &config.accounts).await;
-        anyhow::Ok((store, edits, matches, seen, read))
+        let buckets = (leases, assignments, predecessors);
+        anyhow::Ok((store, buckets, edits, matches, seen, read))
     };
-    let (store, edits, matches, seen, read) = tokio::select! {
+    let (store, (leases, assignments, predecessors), edits, matches, seen, read) = tokio::select! {
         () = soft.cancelled() => return Ok(()),
         ready = ready => ready?,
     };
     process
         .tasks
         .spawn("nats health", watch_link(mesh.clone(), nats, soft.clone()));
-    process.tasks.spawn(
-        "seen",
-        seen::follow(Arc::clone(&seen), mesh.clone(), read, soft.clone()),
+    let edits = Arc::new(Mutex::new(edits));
+    let races = Races::new(config.racing.clone(), &config.accounts, &process.metrics);
+    let told = Follower::new(
+        Arc::clone(&seen),
+        Arc::clone(&edits),
+        &config.accounts,
+        &process.instance,
+        races.clone(),
+        read,
     );
+    process
+        .tasks
+        .spawn("told", told.clone().follow(mesh.clone(), soft.clone()));
     let (rules, keeping) = rules::keep(config.rules, stats.clone(), soft.clone());
     process.tasks.spawn("watch rules", keeping);
     let reporter = {
@@ -107,7 +134,9 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
         store,
         keyring: config.sessions.keyring,
         detector: Arc::new(Detector::new()),
-        edits: Arc::new(Mutex::new(edits)),
+        edits,
+        told,
+        races,
         matches: Arc::new(Mutex::new(matches)),
         rules,
         seen,
@@ -120,6 +149,9 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
         ),
         budgets: Budgets::default(),
         ledgers: Ledgers::default(),
+        assignments,
+        racing: config.racing,
+        predecessors,
         mesh: mesh.clone(),
         turns: chats::Turns::new(stats.chats_missing.clone()),
         roster: roster.clone(),
@@ -133,8 +165,16 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
         watch_flow(shared.publisher.clone(), stream, soft.clone()),
     );
     let accounts = tokio_util::task::TaskTracker::new();
-    for (number, account) in (0_u32..).zip(&config.accounts) {
-        accounts.spawn(account::run(shared.clone(), Arc::clone(account), number));
+    let slots = Slots::new(leases, config.slots, config.accounts.len());
+    process.tasks.spawn("leases", slots.clone().follow(soft.clone()));
+    process
+        .tasks
+        .spawn("assignments", shared.assignments.clone().follow(soft.clone()));
+    let mut seats: Vec<_> = (0_u32..).zip(&config.accounts).collect();
+    // Each process begins with other accounts.
+    seats.sort_by_key(|_| rand::random::<u64>());
+    for (number, account) in seats {
+        accounts.spawn(slots::seat(shared.clone(), slots.clone(), Arc::clone(account), number));
     }
     accounts.close();
     let result = tokio::select! {
@@ -162,6 +202,24 @@ async fn open_store(config: &Config, mesh: &Mesh) -> anyhow::Result<Store> {
             }
             Err(error) => {
                 return Err(error).with_context(|| format!("couldn't open SESSION_STORE, {}", config.sessions.place));
+            }
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(30));
+    }
+}
+
+/// Waits for a bucket.
+async fn patiently<T, F>(name: &str, open: impl Fn() -> F) -> T
+where
+    F: Future<Output = Result<T, KvError>>,
+{
+    let mut pause = Duration::from_millis(200);
+    loop {
+        match open().await {
+            Ok(bucket) => return bucket,
+            Err(error) => {
+                tracing::warn!(name, %error, retry_ms = pause.as_millis() as u64, "a bucket is away, waiting for it");
             }
         }
         tokio::time::sleep(pause).await;
@@ -208,6 +266,7 @@ async fn read_gauges(shared: Shared) {
             _ = ticks.tick() => {}
         }
         let stats = &shared.stats;
+        stats.accounts.set(shared.ledgers.all().len() as f64);
         stats.queue_bytes.set(shared.budgets.used() as f64);
         let (open, unreadable) = shared.ledgers.open_ids();
         stats.ledger_open.set(open as f64);

@@ -22,11 +22,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::assignments::{Duties, Start};
 use crate::chats::Hints;
 use crate::connection::{CallError, Calls, Connection};
 use crate::ledger::{Ledger, Outcome};
-use crate::peers::Peers;
-use crate::queue::{self, Change, Entry};
+use crate::peers::{self, Peers};
+use crate::queue::{self, Change, Entry, Reached};
 use crate::session::{AccountPosition, ChannelPosition, MemorySession};
 use crate::stats::Stats;
 use crate::watch::Watch;
@@ -54,8 +55,10 @@ pub struct Context {
     pub account: Arc<str>,
     /// Its session.
     pub session: Arc<MemorySession>,
-    /// Which chats are watched.
+    /// Which chats are wanted.
     pub watch: Arc<Watch>,
+    /// Which of the channels among them are this account's to watch.
+    pub duties: Arc<Duties>,
     /// What is known of chats and people.
     pub peers: Arc<Peers>,
     /// Which messages are accounted for.
@@ -64,6 +67,13 @@ pub struct Context {
     pub stats: Stats,
     /// What it and whoever looks for chats tell each other.
     pub hints: Arc<Hints>,
+}
+
+impl Context {
+    /// Whether messages of a chat are taken.
+    fn watches(&self, chat_id: i64) -> bool {
+        self.watch.has(chat_id) && (peers::channel_id(chat_id).is_none() || self.duties.has(chat_id))
+    }
 }
 
 /// Why a connection ended.
@@ -83,6 +93,11 @@ pub struct Pump {
     queue: queue::Sender,
     account: Option<AccountTrack>,
     channels: HashMap<i64, ChannelTrack>,
+    /// From where channels are followed that are not yet, by bare id: the session's places, or
+    /// where a channel was seen first.
+    places: HashMap<i64, ChannelPosition>,
+    /// Of the duties that were looked at; nothing while some could not be begun.
+    generation: Option<u64>,
     /// Dialogs were read once: chats have names, and new ones a place.
     has_dialogs: bool,
 }
@@ -158,27 +173,80 @@ impl Pump {
         let account = positions
             .account
             .map(|position| AccountTrack::new(AccountBox::resume(position)));
-        let channels = positions.channels.into_iter().filter(|(id, _)| {
-            // Chats that are no longer watched have no place.
-            context.watch.has(crate::peers::channel_chat_id(*id))
-        });
-        let channels = channels.map(|(id, position)| (id, ChannelTrack::new(ChannelBox::resume(id, position))));
-        let channels: HashMap<_, _> = channels.collect();
-        // A session knows how far it came even where the ledger has no chapter yet.
-        for (id, track) in &channels {
-            let last_id = track.told.last_id;
-            if last_id > 0 {
-                let chat = crate::peers::channel_chat_id(*id);
-                context.ledger.open(chat, last_id, last_id);
-            }
-        }
         Self {
             account,
-            channels,
+            channels: HashMap::new(),
             context,
             queue,
+            places: positions.channels.into_iter().collect(),
+            generation: None,
             has_dialogs: false,
         }
+    }
+
+    /// Whether everything that the account has to watch is followed.
+    fn is_complete(&self) -> bool {
+        self.has_dialogs
+            && self.context.duties.is_settled()
+            && self.generation == Some(self.context.duties.generation())
+    }
+
+    /// Follows what has become the account's to watch, and lets go what is another's now. Whether
+    /// all of it has a place to begin from.
+    fn follow_duties(&mut self) -> bool {
+        let generation = self.context.duties.generation();
+        if self.generation == Some(generation) {
+            return true;
+        }
+        let duties: HashMap<i64, Start> = self.context.duties.all().into_iter().collect();
+        let (session, places) = (&self.context.session, &mut self.places);
+        self.channels.retain(|&id, track| {
+            let stays = duties.contains_key(&peers::channel_chat_id(id));
+            if !stays {
+                session.leave(id);
+                // Should it come back from nobody.
+                places.insert(id, track.sequence.position());
+            }
+            stays
+        });
+        let mut begun_all = true;
+        for (chat, start) in duties {
+            let Some(id) = peers::channel_id(chat) else { continue };
+            if self.channels.contains_key(&id) {
+                continue;
+            }
+            let place = match start {
+                Start::After(place) => Some(place),
+                Start::Own => self.places.get(&id).copied(),
+            };
+            match place {
+                Some(place) => self.follow(id, place),
+                // Its dialog will tell.
+                None => begun_all = false,
+            }
+        }
+        self.generation = begun_all.then_some(generation);
+        begun_all
+    }
+
+    /// Follows a channel from a place on: what came after it is fetched.
+    fn follow(&mut self, id: i64, place: ChannelPosition) {
+        self.places.remove(&id);
+        let mut track = ChannelTrack::new(ChannelBox::resume(id, place));
+        track.pace.due = true;
+        let last_id = place.last_id;
+        if last_id > 0 {
+            // A place may be known even where the ledger has no chapter yet.
+            let chat = peers::channel_chat_id(id);
+            self.context.ledger.open(chat, last_id, last_id);
+        }
+        self.channels.insert(id, track);
+        // So that it is stored, behind what is under way.
+        self.push(Entry {
+            change: None,
+            reached: Some(Reached::Channel(id, place)),
+            received_us: 0,
+        });
     }
 
     /// Hands an entry to the worker; its messages are under way from here on.
@@ -227,7 +295,7 @@ impl Pump {
                 () = hints.dialogs_are_due() => life.read_dialogs_now(),
                 error = &mut link => return end_of(error),
             }
-            if life.is_known && life.pump.has_dialogs {
+            if life.is_known && life.pump.is_complete() {
                 is_up();
             }
             if let Some(end) = life.fatal.take() {

@@ -5,7 +5,7 @@
 //! by the difference; nothing that was taken is ever dropped.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::mpsc;
 
@@ -111,7 +111,7 @@ pub struct Budget {
 /// The budgets of all accounts of the process, for the figures.
 #[derive(Debug, Clone, Default)]
 pub struct Budgets {
-    all: Arc<Mutex<Vec<Budget>>>,
+    all: Arc<Mutex<Vec<Weak<AtomicUsize>>>>,
 }
 
 impl Budgets {
@@ -119,10 +119,10 @@ impl Budgets {
     #[must_use]
     pub fn add(&self) -> Budget {
         let budget = Budget::default();
-        self.all
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(budget.clone());
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        // Accounts come and go.
+        all.retain(|budget| budget.strong_count() > 0);
+        all.push(Arc::downgrade(&budget.used));
         budget
     }
 
@@ -130,7 +130,8 @@ impl Budgets {
     #[must_use]
     pub fn used(&self) -> usize {
         let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter().map(Budget::used).sum()
+        let used = all.iter().filter_map(Weak::upgrade);
+        used.map(|used| used.load(Ordering::Relaxed)).sum()
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Roster {
 enum State {
     /// Followed.
     Up,
+    /// Another process has it, or there is no slot for it: nothing is to be done here.
+    Elsewhere(String),
     /// Not now.
     Down(String),
     /// Not until an operator acts.
@@ -51,7 +53,12 @@ impl Roster {
         self.set(account, State::Down(why.to_owned()));
     }
 
-    /// An account is stopped for good.
+    /// An account is not this process's to follow.
+    pub fn elsewhere(&self, account: &Arc<str>, where_: &str) {
+        self.set(account, State::Elsewhere(where_.to_owned()));
+    }
+
+    /// An account is stopped until it is signed in anew.
     pub fn stopped(&self, account: &Arc<str>, why: &str) {
         self.set(account, State::Stopped(why.to_owned()));
     }
@@ -98,11 +105,15 @@ impl Roster {
     fn tell(&self) {
         let states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
         let mut wrong = states.iter().filter_map(|(name, state)| match state {
-            State::Up => None,
+            State::Up | State::Elsewhere(_) => None,
             State::Down(why) | State::Stopped(why) | State::Unusable(why) => Some(format!("{name}: {why}")),
         });
         match wrong.next() {
-            None => self.part.up(),
+            None => match states.values().filter(|state| **state == State::Up).count() {
+                0 => self.part.up_but(format!("standing by for {} accounts", states.len())),
+                all if all == states.len() => self.part.up(),
+                some => self.part.up_but(format!("{some} of {} accounts", states.len())),
+            },
             Some(first) => {
                 let more = wrong.count();
                 let rest = if more > 0 {
@@ -131,6 +142,18 @@ mod tests {
         assert!(!process.health.is_ready());
         roster.up(&accounts[1]);
         assert!(process.health.is_ready());
+        roster.elsewhere(&accounts[1], "with b");
+        assert!(process.health.is_ready());
+        assert!(process.health.report().to_string().contains("up: 1 of 2 accounts"));
+        roster.elsewhere(&accounts[0], "with b");
+        assert!(process.health.is_ready());
+        assert!(
+            process
+                .health
+                .report()
+                .to_string()
+                .contains("standing by for 2 accounts")
+        );
         roster.stopped(&accounts[0], "AUTH_KEY_DUPLICATED");
         let report = process.health.report().to_string();
         assert!(report.contains("a: AUTH_KEY_DUPLICATED"), "{report}");

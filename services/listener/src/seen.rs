@@ -34,6 +34,7 @@ use std::time::Duration;
 
 use tgmesh_lifecycle::metrics::Counter;
 use tgmesh_proto::detection::{Detection, SeenBefore};
+use tgmesh_stream::Delivery;
 
 use shard::{Shard, Sighting};
 
@@ -78,6 +79,13 @@ impl Memory {
     #[must_use]
     pub fn window(&self) -> Duration {
         self.window
+    }
+
+    /// Notes a message of the stream. What is no event is left out: whoever handles events says so.
+    pub fn take(&self, delivery: &Delivery) {
+        if let Some(told) = Told::read(&delivery.payload) {
+            self.note(&told, (delivery.published_us / 1_000_000) as i64);
+        }
     }
 
     /// What is known of an event's address, and notes the event.

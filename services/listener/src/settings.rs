@@ -1,5 +1,6 @@
 //! The listener's settings.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use clap::{Parser, Subcommand};
 use tgmesh_lifecycle::settings::{self, CommonArgs, Faults, Settings};
 use tgmesh_stream::{NatsArgs, NatsConfig};
 
+use crate::assignments::Racing;
 use crate::login::Application;
 use crate::rules::RuleFile;
 use crate::session::{Keyring, Place, is_account_name};
@@ -126,6 +128,9 @@ struct TelegramArgs {
     /// Names of the accounts to listen with, comma separated
     #[arg(long, env = "TELEGRAM_ACCOUNTS", value_name = "NAMES")]
     telegram_accounts: Option<String>,
+    /// Most accounts that this process listens with at once; others are left to other processes, or wait
+    #[arg(long, env = "LISTENER_SLOTS", value_name = "N", default_value = "256")]
+    listener_slots: String,
     /// Data centre for every account, host:port: a simulator or test servers
     #[arg(long, env = "TELEGRAM_DC", value_name = "ADDR")]
     telegram_dc: Option<String>,
@@ -136,6 +141,12 @@ struct TelegramArgs {
     /// that the accounts are in; what is not joined yet is joined
     #[arg(long, env = "MONITORED_CHATS", value_name = "CHATS", default_value = "*")]
     monitored_chats: String,
+    /// Channels that several accounts watch at once, comma separated ids: who sees a message first tells of it
+    #[arg(long, env = "HOT_CHATS", value_name = "IDS")]
+    hot_chats: Option<String>,
+    /// How many accounts watch each of HOT_CHATS
+    #[arg(long, env = "RACERS", value_name = "N", default_value = "2")]
+    racers: String,
     /// TOML file of watch rules: words and expressions to mark detections with, or to be told of; read again when
     /// it changes
     #[arg(long, env = "WATCH_RULES", value_name = "FILE")]
@@ -155,12 +166,16 @@ pub struct Config {
     pub api_id: i32,
     /// Accounts to listen with.
     pub accounts: Vec<Arc<str>>,
+    /// Most of them that this process listens with at once.
+    pub slots: usize,
     /// `host:port` that stands for every data centre.
     pub dc: Option<String>,
     /// Where sessions are kept, and the keys to them.
     pub sessions: Sessions,
     /// Which chats are watched.
     pub wanted: Wanted,
+    /// Which channels several accounts watch at once.
+    pub racing: Racing,
     /// The watch rules.
     pub rules: Option<RuleFile>,
     /// How long finds are remembered.
@@ -197,8 +212,19 @@ impl Settings for Args {
             telegram.telegram_accounts.as_deref(),
             account_names,
         );
+        let slots = faults.value(
+            "LISTENER_SLOTS",
+            &telegram.listener_slots,
+            settings::count(1..=MAX_ACCOUNTS as u64),
+        );
         let sessions = self.sessions(faults);
         let wanted = self.wanted(faults);
+        let hot_chats = faults.optional("HOT_CHATS", self.telegram.hot_chats.as_deref(), chat_ids);
+        let racers = faults.value(
+            "RACERS",
+            &self.telegram.racers,
+            settings::count(1..=MAX_ACCOUNTS as u64),
+        );
         let rules = self.rules(faults);
         let edit_window = faults.value("EDIT_WINDOW", &self.telegram.edit_window, settings::positive_duration);
         let seen_window = faults.value("SEEN_WINDOW", &self.telegram.seen_window, settings::positive_duration);
@@ -207,9 +233,14 @@ impl Settings for Args {
         Some(Config {
             api_id: application.api_id,
             accounts: accounts?,
+            slots: usize::try_from(slots?).ok()?,
             dc: application.dc,
             sessions: sessions?,
             wanted: wanted?,
+            racing: Racing {
+                chats: Arc::new(hot_chats?.unwrap_or_default()),
+                racers: usize::try_from(racers?).ok()?,
+            },
             rules: rules?,
             edit_window: edit_window?,
             seen_window: seen_window?,
@@ -348,6 +379,15 @@ fn account_names(raw: &str) -> Result<Vec<Arc<str>>, String> {
     } else {
         Ok(names)
     }
+}
+
+fn chat_ids(raw: &str) -> Result<HashSet<i64>, String> {
+    let ids = settings::list(|id| match id.parse::<i64>() {
+        // Others have numbers of each account's own, so nobody can tell that two saw the same.
+        Ok(id) if id < -1_000_000_000_000 => Ok(id),
+        _ => Err("is no id of a channel or supergroup (-100…)".to_owned()),
+    })(raw)?;
+    Ok(ids.into_iter().collect())
 }
 
 fn host_and_port(raw: &str) -> Result<String, String> {

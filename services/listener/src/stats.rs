@@ -67,6 +67,14 @@ pub struct Stats {
     pub unreadable: Counter,
     /// Connections lost.
     pub reconnects: Counter,
+    /// Accounts whose lease this process holds.
+    pub accounts: Gauge,
+    /// Leases that were lost.
+    pub leases_lost: Counter,
+    /// Accounts whose session Telegram ended.
+    pub accounts_stopped: Counter,
+    /// Channels that an account took over from another one.
+    pub chats_taken: Counter,
     /// Bytes between the socket and the detector.
     pub queue_bytes: Gauge,
     /// Chats whose difference is outstanding.
@@ -180,6 +188,16 @@ impl Stats {
                 "Updates in differences that this client cannot read, and passed",
             ),
             reconnects: counter("reconnects_total", "Connections to Telegram that were lost"),
+            accounts: metrics.gauge("accounts", "Accounts whose lease this process holds"),
+            leases_lost: counter("leases_lost_total", "Leases that were lost"),
+            accounts_stopped: counter(
+                "accounts_stopped_total",
+                "Accounts whose session Telegram ended: each is to be signed in anew",
+            ),
+            chats_taken: counter(
+                "chats_taken_total",
+                "Channels that an account took over from another one",
+            ),
             queue_bytes: metrics.gauge("queue_bytes", "Bytes between the socket and the detector"),
             chats_behind: metrics.gauge("chats_behind", "Chats whose difference is outstanding"),
             remembered: metrics.gauge("remembered_messages", "Messages whose finds are remembered"),

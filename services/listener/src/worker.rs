@@ -11,6 +11,7 @@ use tgmesh_lifecycle::clock;
 use tgmesh_lifecycle::trace::{self, TraceParent};
 use tgmesh_proto::detection::{Detection, EventKind, Times};
 use tgmesh_proto::{codec, subject};
+use tgmesh_stream::lease::Tenure;
 use tgmesh_stream::publish::Publisher;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
@@ -24,6 +25,7 @@ use crate::masking;
 use crate::matches::{Candidates, Matches};
 use crate::peers::Peers;
 use crate::queue::{Change, Entry, Receiver, Seen, Source};
+use crate::races::Races;
 use crate::rules;
 use crate::seen;
 use crate::stats::Stats;
@@ -41,6 +43,8 @@ pub struct Worker {
     pub origin: Origin,
     /// Number of the account in this process.
     pub account_no: u32,
+    /// Nothing is published once it is over.
+    pub tenure: Tenure,
     /// Finds addresses.
     pub detector: Arc<Detector>,
     /// What messages held before.
@@ -53,6 +57,8 @@ pub struct Worker {
     pub scratch: Scratch,
     /// Where addresses were seen before.
     pub seen: Arc<seen::Memory>,
+    /// Who is first where several accounts watch a channel.
+    pub races: Races,
     /// Names of chats and people.
     pub peers: Arc<Peers>,
     /// The way to the stream.
@@ -75,7 +81,7 @@ impl Worker {
                 () = stop.cancelled() => return,
                 received = queue.receive(&mut batch, BATCH) => received,
             };
-            if received == 0 {
+            if received == 0 || !self.tenure.holds() {
                 return;
             }
             let mut events = Vec::new();
@@ -111,6 +117,8 @@ impl Worker {
         }
         if seen.source == Source::Live && !seen.is_edit {
             self.observe_delay(received_us, seen.record.date_s);
+            let (chat_id, id) = (seen.record.chat_id, i64::from(seen.record.id));
+            self.races.received(chat_id, id, &self.origin.account, received_us);
         }
         let (receive, context) = trace::root(|| {
             tracing::info_span!(

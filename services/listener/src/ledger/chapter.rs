@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::marks::{Look, Mark, Marks};
 use super::ranges::Ranges;
+use crate::session::ChannelPosition;
 
 /// How long an id may be missing before it is asked for: what is only late comes by itself.
 const GRACE: Duration = Duration::from_secs(1);
@@ -81,6 +82,9 @@ pub struct Chapter {
     pub(super) reopened: u64,
     /// Where in the stream its events are.
     pub(super) marks: Marks,
+    /// The channel's place up to which everything is in the stream, for whoever watches it next;
+    /// all zero where it is not known.
+    pub(super) place: ChannelPosition,
     /// Under way to the stream.
     taken: Ranges,
     /// `top` at two moments: what is below the earlier one has had its time to come.
@@ -127,11 +131,30 @@ impl Chapter {
             counts,
             reopened: 0,
             marks: Marks::default(),
+            place: ChannelPosition::default(),
             taken: Ranges::default(),
             earlier: (now, top),
             later: (now, top),
             no_sweep: false,
             doubts: BTreeMap::new(),
+        }
+    }
+
+    /// Takes over what another account knows of the chat: what either has is done, what neither
+    /// has is missing.
+    pub fn merge(&mut self, other: Self) {
+        for (start, end) in other.done.rows() {
+            self.done.insert_range(start, end);
+        }
+        self.first = self.first.min(other.first);
+        self.top = self.top.max(other.top);
+        for (count, more) in self.counts.iter_mut().zip(other.counts) {
+            *count = (*count).max(more);
+        }
+        self.reopened = self.reopened.max(other.reopened);
+        self.marks.merge(other.marks);
+        if other.place.pts > self.place.pts {
+            self.place = other.place;
         }
     }
 
@@ -368,6 +391,26 @@ mod tests {
         chapter.take(5000);
         chapter.cannot_be_swept();
         assert_eq!(chapter.order(2, now), Some(Order::Ids(vec![401, 402])));
+    }
+
+    #[test]
+    fn a_chapter_that_is_handed_over_leaves_no_hole() {
+        let now = Instant::now();
+        let mut ours = Chapter::begin(50, now);
+        ours.account(50, Outcome::Received);
+        let mut theirs = Chapter::begin(10, now);
+        for id in (10..=30).chain([33]) {
+            theirs.account(id, Outcome::Received);
+        }
+        theirs.stored(12, 100, 5);
+        theirs.place = ChannelPosition { pts: 40, last_id: 33 };
+        ours.merge(theirs.clone());
+        assert_eq!(ours.done.gaps(10, 50).collect::<Vec<_>>(), [(31, 32), (34, 49)]);
+        assert_eq!((ours.first, ours.open(), ours.place.pts), (10, 18, 40));
+        assert_eq!(ours.marks, theirs.marks);
+        let before = ours.done.clone();
+        ours.merge(theirs);
+        assert_eq!(ours.done, before, "twice is as good as once");
     }
 
     fn later(now: &mut Instant, seconds: u64) -> Instant {

@@ -117,6 +117,22 @@ impl Marks {
         });
     }
 
+    /// Takes over those of another account that watched the chat before.
+    pub fn merge(&mut self, other: Self) {
+        if self.rows.is_empty() {
+            *self = other;
+            return;
+        }
+        let same_stream = self.epoch == other.epoch || self.epoch.is_empty() || other.epoch.is_empty();
+        for mut mark in other.rows {
+            mark.is_lost |= !same_stream;
+            if self.rows.len() == MOST {
+                self.join_nearest();
+            }
+            self.rows.push(mark);
+        }
+    }
+
     /// Drops what is archived, and takes out what is to be fetched again: at most one mark at a
     /// time. Whether anything changed, and that mark.
     pub fn look(&mut self, look: &Look) -> (bool, Option<Mark>) {

@@ -17,6 +17,11 @@ impl Ranges {
                 .is_sorted_by(|before, after| before.1.checked_add(1).is_some_and(|next| next < after.0))
     }
 
+    /// The ranges, in order; both ends are in them.
+    pub fn rows(&self) -> impl Iterator<Item = (i32, i32)> + '_ {
+        self.0.iter().copied()
+    }
+
     /// Number of ranges.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -10,12 +10,14 @@ use serde::{Deserialize, Serialize};
 use tgmesh_proto::subject;
 use tgmesh_stream::Mesh;
 use tgmesh_stream::kv::{Bucket, KvError};
+use tgmesh_stream::lease::Tenure;
 use tokio_util::sync::CancellationToken;
 
 use super::chapter::{Chapter, Outcome};
 use super::marks::Marks;
 use super::ranges::Ranges;
 use super::{Inner, Ledger};
+use crate::session::ChannelPosition;
 use crate::stats::Stats;
 
 /// Between two writings of what changed.
@@ -46,6 +48,8 @@ struct Value {
     reopened: u64,
     #[serde(default)]
     marks: Marks,
+    #[serde(default)]
+    place: ChannelPosition,
 }
 
 /// Why a ledger cannot be kept.
@@ -57,6 +61,9 @@ pub enum LedgerError {
     /// What is stored cannot be read.
     #[error("the ledger's value {0} cannot be read: {1}")]
     Value(String, String),
+    /// The account's lease is over: another owner may be at work.
+    #[error("the account's lease is over")]
+    Lease,
     /// The bucket does not answer.
     #[error(transparent)]
     Store(#[from] KvError),
@@ -67,7 +74,9 @@ pub struct Bookkeeper {
     ledger: Arc<Ledger>,
     bucket: Bucket,
     account: Arc<str>,
-    instance: Arc<str>,
+    /// Instance and lease epoch: two owners never have the same, even of one name.
+    by: Arc<str>,
+    tenure: Tenure,
     revisions: HashMap<i64, u64>,
 }
 
@@ -76,7 +85,13 @@ impl Bookkeeper {
     ///
     /// # Errors
     /// See [`LedgerError`]; [`LedgerError::Store`] may pass.
-    pub async fn load(mesh: &Mesh, account: Arc<str>, instance: Arc<str>, stats: Stats) -> Result<Self, LedgerError> {
+    pub async fn load(
+        mesh: &Mesh,
+        account: Arc<str>,
+        instance: &str,
+        tenure: Tenure,
+        stats: Stats,
+    ) -> Result<Self, LedgerError> {
         let bucket = within(Bucket::open(mesh, subject::LEDGER)).await?;
         let prefix = format!("{account}.");
         let keys = within(bucket.keys()).await?;
@@ -105,7 +120,8 @@ impl Bookkeeper {
             ledger: Arc::new(ledger),
             bucket,
             account,
-            instance,
+            by: format!("{instance}/{}", tenure.epoch()).into(),
+            tenure,
             revisions,
         })
     }
@@ -114,6 +130,15 @@ impl Bookkeeper {
     #[must_use]
     pub fn ledger(&self) -> Arc<Ledger> {
         Arc::clone(&self.ledger)
+    }
+
+    /// Writes everything as it was loaded: what an earlier owner writes from here on conflicts.
+    ///
+    /// # Errors
+    /// [`LedgerError::Owner`] when some of it was written since it was loaded: load it again.
+    pub async fn claim(&mut self) -> Result<(), LedgerError> {
+        self.ledger.lock().dirty.extend(self.revisions.keys());
+        self.flush().await
     }
 
     /// Stores changes until the token is cancelled.
@@ -148,6 +173,9 @@ impl Bookkeeper {
     /// # Errors
     /// See [`LedgerError`]. What was not stored is stored the next time.
     pub async fn flush(&mut self) -> Result<(), LedgerError> {
+        if !self.tenure.holds() {
+            return Err(LedgerError::Lease);
+        }
         let values: Vec<(i64, Bytes)> = {
             let mut inner = self.ledger.lock();
             let dirty = std::mem::take(&mut inner.dirty);
@@ -155,16 +183,16 @@ impl Bookkeeper {
                 .into_iter()
                 .filter_map(|chat| Some((chat, inner.chapters.get(&chat)?)));
             dirty
-                .map(|(chat, chapter)| (chat, Value::of(chapter, &self.instance).write()))
+                .map(|(chat, chapter)| (chat, Value::of(chapter, &self.by).write()))
                 .collect()
         };
         let mut writes = futures_util::stream::iter(values)
             .map(|(chat, value)| {
-                let (bucket, account, instance) = (&self.bucket, &self.account, &self.instance);
+                let (bucket, account, by) = (&self.bucket, &self.account, &self.by);
                 let revision = self.revisions.get(&chat).copied();
                 async move {
                     let key = key(account, chat);
-                    (chat, write(bucket, &key, value, revision, instance).await)
+                    (chat, write(bucket, &key, value, revision, by).await)
                 }
             })
             .buffer_unordered(AT_ONCE);
@@ -178,11 +206,48 @@ impl Bookkeeper {
             }
         }
         drop(writes);
+        {
+            let mut inner = self.ledger.lock();
+            let inner = &mut *inner;
+            // What changed meanwhile may have been taken over.
+            let stored = written.iter().filter(|(chat, _)| !inner.dirty.contains(chat));
+            inner.stored.extend(stored.map(|(chat, _)| *chat));
+            inner.dirty.extend(failed.iter().map(|(chat, _)| *chat));
+        }
+        self.ledger.flushed.notify_waiters();
         self.revisions.extend(written);
-        self.ledger.lock().dirty.extend(failed.iter().map(|(chat, _)| *chat));
         // Another owner matters most.
         failed.sort_by_key(|(_, error)| matches!(error, LedgerError::Store(_)));
         failed.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
+    }
+}
+
+/// The chapters of other accounts.
+#[derive(Clone)]
+pub struct Predecessors {
+    bucket: Bucket,
+}
+
+impl Predecessors {
+    /// Opens the bucket.
+    ///
+    /// # Errors
+    /// When it does not exist or does not answer.
+    pub async fn open(mesh: &Mesh) -> Result<Self, KvError> {
+        let bucket = within(Bucket::open(mesh, subject::LEDGER)).await?;
+        Ok(Self { bucket })
+    }
+
+    /// An account's chapter of a chat, as it was written last.
+    ///
+    /// # Errors
+    /// See [`LedgerError`].
+    pub async fn chapter(&self, account: &str, chat: i64) -> Result<Option<Chapter>, LedgerError> {
+        let Some(entry) = within(self.bucket.get(&key(account, chat))).await? else {
+            return Ok(None);
+        };
+        let chapter = Value::read(&entry.value).map_err(|why| LedgerError::Value(entry.key, why))?;
+        Ok(Some(chapter))
     }
 }
 
@@ -192,7 +257,7 @@ async fn write(
     key: &str,
     value: Bytes,
     revision: Option<u64>,
-    instance: &str,
+    by: &str,
 ) -> Result<Option<u64>, KvError> {
     let mut revision = revision;
     for _ in 0..2 {
@@ -209,7 +274,7 @@ async fn write(
             revision = None;
             continue;
         };
-        if rmp_serde::from_slice::<Value>(&entry.value).is_ok_and(|value| value.by == instance) {
+        if rmp_serde::from_slice::<Value>(&entry.value).is_ok_and(|value| value.by == by) {
             revision = Some(entry.revision);
             continue;
         }
@@ -219,11 +284,11 @@ async fn write(
 }
 
 impl Value {
-    fn of(chapter: &Chapter, instance: &str) -> Self {
+    fn of(chapter: &Chapter, by: &str) -> Self {
         let count = |outcome: Outcome| chapter.counts[outcome as usize];
         Self {
             version: VERSION,
-            by: instance.to_owned(),
+            by: by.to_owned(),
             first: chapter.first,
             top: chapter.top,
             done: chapter.done.clone(),
@@ -233,6 +298,7 @@ impl Value {
             unreachable: count(Outcome::Unreachable),
             reopened: chapter.reopened,
             marks: chapter.marks.clone(),
+            place: chapter.place,
         }
     }
 
@@ -254,6 +320,7 @@ impl Value {
         let mut chapter = Chapter::resume(value.first, top, value.done, counts, Instant::now());
         chapter.reopened = value.reopened;
         chapter.marks = value.marks;
+        chapter.place = value.place;
         Ok(chapter)
     }
 }
@@ -305,6 +372,7 @@ mod tests {
             unreachable: 0,
             reopened: 0,
             marks: Marks::default(),
+            place: ChannelPosition::default(),
         };
         assert!(Value::read(&value("[[1,2],[4,4]]", VERSION).write()).is_ok());
         assert!(Value::read(&value("[[4,4],[1,2]]", VERSION).write()).is_err());

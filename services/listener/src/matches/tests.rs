@@ -143,6 +143,8 @@ fn what_the_stream_holds_is_known() {
     let origin = Origin {
         instance: "l".into(),
         account: "a".into(),
+        shard: 0,
+        lease_epoch: 0,
     };
     let subject = Subject {
         chat: Chat {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use grammers_session::updates::UpdatesLike;
 use grammers_tl_types::{enums, types};
 
-use super::boxes::{ChannelBox, Place, stand_in};
+use super::boxes::{Place, stand_in};
 use super::{ChannelTrack, End, Life, NUDGE_PACKETS};
 use crate::ledger::{self, Account, Outcome};
 use crate::message::Record;
@@ -201,7 +201,7 @@ impl Life<'_> {
             return;
         };
         // Reduced only when somebody wants it.
-        if !self.pump.context.watch.has(chat_id) {
+        if !self.is_to_watch(chat_id, place, (!is_edit).then_some(id)) {
             return;
         }
         let change = match Record::of(message, self.pump.context.session.user_id()) {
@@ -220,20 +220,36 @@ impl Life<'_> {
         self.channel(channel_id, Some(change), place, (!is_edit).then_some(id), received_us);
     }
 
-    /// Takes a channel's update: its content goes on, its place into the box.
-    fn channel(&mut self, id: i64, change: Option<Change>, place: Place, message_id: Option<i32>, received_us: i64) {
+    /// Whether a channel's update is taken. One that was joined just now, or is seen before the
+    /// dialogs were read, is announced: who watches it is found out, from this place on.
+    fn is_to_watch(&mut self, chat_id: i64, place: Place, message_id: Option<i32>) -> bool {
         let pump = &mut *self.pump;
-        if !pump.context.watch.has(peers::channel_chat_id(id)) {
-            return;
+        if pump.context.watches(chat_id) {
+            return true;
         }
-        let track = pump.channels.entry(id).or_insert_with(|| {
-            // Joined just now, or seen before the dialogs were read.
-            let position = ChannelPosition {
+        if pump.context.watch.has(chat_id)
+            && !pump.context.duties.sees(chat_id)
+            && let Some(id) = peers::channel_id(chat_id)
+        {
+            pump.places.entry(id).or_insert(ChannelPosition {
                 pts: place.pts.saturating_sub(place.count),
                 last_id: message_id.map_or(0, |id| id - 1),
-            };
-            ChannelTrack::new(ChannelBox::begin(id, position))
-        });
+            });
+            pump.context.duties.saw(chat_id);
+        }
+        false
+    }
+
+    /// Takes a channel's update: its content goes on, its place into the box.
+    fn channel(&mut self, id: i64, change: Option<Change>, place: Place, message_id: Option<i32>, received_us: i64) {
+        if !self.is_to_watch(peers::channel_chat_id(id), place, message_id) {
+            return;
+        }
+        let pump = &mut *self.pump;
+        let Some(track) = pump.channels.get_mut(&id) else {
+            // It became a duty this moment: the difference that begins it brings this as well.
+            return;
+        };
         if !pump.queue.is_open() {
             pump.context.stats.refused.inc();
             track.pace.due = true;
@@ -316,7 +332,7 @@ impl Life<'_> {
     /// chat that is not watched but shares the account's ids.
     fn pass(&mut self, chat_id: i64, id: i32, source: Source) {
         let chat = match peers::channel_id(chat_id) {
-            Some(_) if !self.pump.context.watch.has(chat_id) => return,
+            Some(_) if !self.pump.context.watches(chat_id) => return,
             Some(_) => chat_id,
             None => ledger::OWN,
         };
@@ -341,7 +357,7 @@ impl Life<'_> {
         {
             account.sequence.saw(record.id);
         }
-        if !pump.context.watch.has(record.chat_id) {
+        if !pump.context.watches(record.chat_id) {
             return self.pass(record.chat_id, record.id, source);
         }
         match source {

@@ -9,13 +9,13 @@ use grammers_tl_types::{enums, types};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::boxes::{AccountBox, ChannelBox, is_due};
+use super::boxes::{AccountBox, is_due};
 use super::jobs::{self, DialogPlace, Dialogs, Event, Page};
 use super::repair::AT_ONCE;
-use super::{AccountTrack, ChannelTrack, End, Life, Pace, Pump, intake};
+use super::{AccountTrack, End, Life, Pace, Pump, intake};
 use crate::connection::{CallError, Calls};
 use crate::peers;
-use crate::queue::{Entry, Reached, Source};
+use crate::queue::Source;
 use crate::session::{AccountPosition, ChannelPosition};
 
 /// Channel requests at once: enough to hide their latency, few enough for Telegram.
@@ -79,6 +79,10 @@ impl<'a> Life<'a> {
     /// Finds what is due.
     pub(super) fn look_at_clock(&mut self) {
         while self.jobs.try_join_next().is_some() {}
+        if !self.pump.follow_duties() {
+            // Its dialog tells where it is.
+            self.read_dialogs_soon();
+        }
         let pump = &*self.pump;
         let behind = pump
             .channels
@@ -261,46 +265,43 @@ impl<'a> Life<'a> {
             .watch
             .set_dialogs(dialogs.places.iter().map(|place| place.chat_id).collect());
         self.learn(dialogs.chats, dialogs.users);
-        for place in dialogs.places {
-            self.begin_channel(place);
-        }
+        let seen = dialogs
+            .places
+            .into_iter()
+            .filter_map(|place| self.note_channel(place))
+            .collect();
+        let context = &self.pump.context;
+        context.duties.saw_all(&seen);
+        context.duties.keep_wanted(|chat| context.watch.has(chat));
+        self.pump.follow_duties();
         let context = &self.pump.context;
         context.session.save_channels(context.peers.channels());
         if !self.pump.has_dialogs {
             self.pump.has_dialogs = true;
-            tracing::info!(account = %context.account, dialogs = count, watched_channels = self.pump.channels.len(),
-                "following");
+            tracing::info!(account = %context.account, dialogs = count, "following");
         }
         context.hints.look();
     }
 
-    /// Follows a channel from its dialog's place, if it is not followed yet: a place that is
-    /// stored says what was missed, and must stand.
-    fn begin_channel(&mut self, place: DialogPlace) {
-        let (Some(id), Some(pts)) = (peers::channel_id(place.chat_id), place.pts) else {
-            return;
-        };
+    /// Notes a channel's place: it is followed from there if it becomes the account's to watch. A
+    /// place that is known says what was missed, and must stand. Gives the channel, if it is wanted.
+    fn note_channel(&mut self, place: DialogPlace) -> Option<i64> {
+        let (id, pts) = (peers::channel_id(place.chat_id)?, place.pts?);
         let pump = &mut *self.pump;
         if !pump.context.watch.has(place.chat_id) {
-            return;
+            return None;
         }
-        let known = pump.channels.get(&id).map(|track| track.sequence.position().last_id);
-        let from = known.unwrap_or(place.top_message);
-        pump.context.ledger.open(place.chat_id, from, place.top_message);
-        if pump.channels.contains_key(&id) {
-            return;
+        match pump.channels.get(&id) {
+            Some(track) => {
+                let from = track.sequence.position().last_id;
+                pump.context.ledger.open(place.chat_id, from, place.top_message);
+            }
+            None => drop(pump.places.entry(id).or_insert(ChannelPosition {
+                pts,
+                last_id: place.top_message,
+            })),
         }
-        let position = ChannelPosition {
-            pts,
-            last_id: place.top_message,
-        };
-        pump.channels
-            .insert(id, ChannelTrack::new(ChannelBox::begin(id, position)));
-        pump.push(Entry {
-            change: None,
-            reached: Some(Reached::Channel(id, position)),
-            received_us: 0,
-        });
+        Some(place.chat_id)
     }
 
     fn on_page(&mut self, page: Page, now_us: i64) {

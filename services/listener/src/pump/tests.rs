@@ -5,6 +5,7 @@ use tgmesh_proto::detection::ChatKind;
 use tgmesh_telegram_sim::{Config, Draft, Running};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::*;
 use crate::queue::{Budget, Change, Entry, Reached, Receiver, Source, queue};
@@ -50,8 +51,11 @@ fn follow_on(start: Content, ledger: Arc<Ledger>, budget: &Budget) -> Follower {
     let watch = Arc::new(Watch::new(&Wanted::all()));
     let process = Process::detached("listener", "test");
     let stats = Stats::new(&process.metrics);
+    let duties = Arc::<Duties>::default();
+    let assigning = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&duties).accept_all()));
     let context = Context {
         account: "sim-1".into(),
+        duties,
         session: Arc::clone(&session),
         peers: Arc::new(Peers::restore(&session.channels(), &watch)),
         watch,
@@ -64,6 +68,7 @@ fn follow_on(start: Content, ledger: Arc<Ledger>, budget: &Budget) -> Follower {
     let live = tokio::spawn({
         let (end, session) = (end.clone(), Arc::clone(&session));
         async move {
+            let _assigning = assigning;
             let mut connection = Connection::new(session, 1);
             Pump::new(context, sender).live(&mut connection, &end, || {}).await
         }
@@ -149,7 +154,7 @@ async fn a_poisoned_channel_holds_up_no_other() {
     let ledger = Arc::clone(&follower.ledger);
     let mut content = follower.end().await;
     // One that the server does not know, and one whose place it does not know.
-    let group = crate::peers::channel_id(chat(&running, tgmesh_telegram_sim::ChatKind::Supergroup)).unwrap();
+    let group = peers::channel_id(chat(&running, tgmesh_telegram_sim::ChatKind::Supergroup)).unwrap();
     content
         .positions
         .channels
@@ -166,7 +171,7 @@ async fn a_poisoned_channel_holds_up_no_other() {
     );
     content.positions.channels.entry(group).or_default().pts += 1000;
     post(&running, channel, "missed");
-    post(&running, crate::peers::channel_chat_id(group), "lost place");
+    post(&running, peers::channel_chat_id(group), "lost place");
     let mut follower = follow_on(content, ledger, &Budget::default());
     let mut texts = vec![follower.message().await, follower.message().await];
     texts.sort_by(|a, b| a.0.cmp(&b.0));
@@ -178,7 +183,7 @@ async fn a_poisoned_channel_holds_up_no_other() {
         ]
     );
     // And everything is live.
-    for chat_id in [channel, crate::peers::channel_chat_id(group)] {
+    for chat_id in [channel, peers::channel_chat_id(group)] {
         post(&running, chat_id, "live");
         assert_eq!(follower.message().await, ("live".to_owned(), Source::Live));
     }

@@ -52,6 +52,8 @@ struct Sender {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 struct Listener<'a> {
     #[serde(borrow)]
+    instance: Cow<'a, str>,
+    #[serde(borrow)]
     account: Cow<'a, str>,
 }
 
@@ -108,12 +110,32 @@ impl<'a> Told<'a> {
             },
             sender: event.sender.as_ref().map(|sender| Sender { id: sender.id }),
             listener: Listener {
+                instance: Cow::Borrowed(&event.listener.instance),
                 account: Cow::Borrowed(&event.listener.account),
             },
             times: Times {
                 received_us: event.times.received_us,
             },
         }
+    }
+
+    /// The process that told it.
+    #[must_use]
+    pub fn instance(&self) -> &str {
+        &self.listener.instance
+    }
+
+    /// Chat, message, account and time of a message that was received as it was posted; nothing for
+    /// what happened to one later.
+    #[must_use]
+    pub fn first_sight(&self) -> Option<(i64, i64, &str, i64)> {
+        let is_first = self.event == EventKind::Called && self.message.edit_date_ms.is_none();
+        is_first.then_some((
+            self.chat.id,
+            self.message.id,
+            &self.listener.account,
+            self.times.received_us,
+        ))
     }
 
     /// Whether it is a sighting.

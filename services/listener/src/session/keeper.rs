@@ -102,6 +102,15 @@ impl Keeper {
         Ok(Some(Saved { session, keeper }))
     }
 
+    /// Writes the session as it was loaded: what an earlier owner writes from here on conflicts.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when it was written since it was loaded: load it again.
+    pub async fn claim(&mut self) -> Result<(), StoreError> {
+        self.dirty = true;
+        self.flush().await
+    }
+
     /// Stores changes until the token is cancelled.
     ///
     /// # Errors

@@ -26,6 +26,8 @@ struct Inner {
     addresses: HashMap<i32, DcOption>,
     /// `TELEGRAM_DC`: stands for every data centre, whatever the server says.
     pinned: Option<SocketAddrV4>,
+    /// Stands for the home data centre's address: the gate that leads there.
+    gate: Option<SocketAddrV4>,
     /// A key exchange replaced the home key: the server no longer knows the one we had.
     rejected: bool,
 }
@@ -42,6 +44,7 @@ impl MemorySession {
             content,
             addresses,
             pinned: None,
+            gate: None,
             rejected: false,
         };
         Self {
@@ -72,6 +75,19 @@ impl MemorySession {
     /// Sends every connection to this address.
     pub fn pin(&self, address: Option<SocketAddrV4>) {
         self.lock().pinned = address;
+    }
+
+    /// Where the home data centre listens.
+    #[must_use]
+    pub fn home_address(&self) -> Option<SocketAddrV4> {
+        let inner = self.lock();
+        let known = inner.addresses.get(&inner.content.home_dc);
+        inner.pinned.or_else(|| known.map(|option| option.ipv4))
+    }
+
+    /// Sends connections to the home data centre through a gate.
+    pub fn go_through(&self, gate: SocketAddrV4) {
+        self.lock().gate = Some(gate);
     }
 
     /// The account's own id.
@@ -123,6 +139,13 @@ impl MemorySession {
         if begun {
             self.begun.notify_one();
         }
+    }
+
+    /// Forgets the place of a channel that another account follows from now on.
+    pub fn leave(&self, channel_id: i64) {
+        self.change(|content| {
+            content.positions.channels.remove(&channel_id);
+        });
     }
 
     /// Forgets channels that the account left.
@@ -191,7 +214,8 @@ impl Session for MemorySession {
     fn dc_option(&self, dc_id: i32) -> Result<Option<DcOption>, Infallible> {
         let inner = self.lock();
         let known = inner.addresses.get(&dc_id).cloned();
-        let option = match inner.pinned {
+        let gate = inner.gate.filter(|_| dc_id == inner.content.home_dc);
+        let option = match gate.or(inner.pinned) {
             Some(address) => Some(dc_option(dc_id, address)),
             None => known,
         };
@@ -269,14 +293,18 @@ impl Inner {
     /// Returns whether something changed that is to be stored.
     fn set_dc_option(&mut self, option: &DcOption) -> bool {
         let DcOption { id, ipv4, .. } = *option;
-        self.addresses.insert(
-            id,
-            DcOption {
-                auth_key: None,
-                ..option.clone()
-            },
-        );
-        let pinned = self.pinned.is_some();
+        // The library gives back what it was given, with a key: a gate is no address of theirs.
+        let is_gate = self.gate == Some(ipv4);
+        if !is_gate {
+            self.addresses.insert(
+                id,
+                DcOption {
+                    auth_key: None,
+                    ..option.clone()
+                },
+            );
+        }
+        let pinned = self.pinned.is_some() || is_gate;
         let home = id == self.content.home_dc;
         let Some(auth_key) = option.auth_key else { return false };
         match self.content.keys.iter_mut().find(|key| key.dc_id == id) {
@@ -348,6 +376,22 @@ mod tests {
         let option = session.dc_option(2).unwrap().unwrap();
         assert_eq!(option.ipv4, "127.0.0.1:9".parse().unwrap());
         assert_eq!(option.auth_key, Some([1; AUTH_KEY_BYTES]));
+    }
+
+    #[tokio::test]
+    async fn a_gate_leads_home_and_is_not_remembered() {
+        let session = session();
+        session.go_through("127.0.0.1:9".parse().unwrap());
+        let option = session.dc_option(2).unwrap().unwrap();
+        assert_eq!(option.ipv4, "127.0.0.1:9".parse().unwrap());
+        session.set_dc_option(&option).await.unwrap();
+        assert_eq!(session.home_address(), Some("127.0.0.1:1".parse().unwrap()));
+        assert_eq!(
+            session.content().home_key().unwrap().address,
+            "127.0.0.1:1".parse().unwrap()
+        );
+        let other = session.dc_option(4).unwrap().unwrap();
+        assert_ne!(other.ipv4, "127.0.0.1:9".parse().unwrap());
     }
 
     #[tokio::test]

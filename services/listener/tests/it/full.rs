@@ -98,7 +98,7 @@ async fn a_full_store_loses_nothing() {
     assert!(answer["error"].is_null(), "{answer}");
     let streams = NatsConfig {
         max_bytes: 8 << 20,
-        ..NatsConfig::new(&nats.url()).unwrap()
+        ..crate::world::streams(&nats)
     };
     let world = World::start_on(nats, streams, Config { chats: 12, ..config() }).await;
     let listener = world.listener().await;

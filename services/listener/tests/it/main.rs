@@ -11,6 +11,7 @@ mod kills;
 mod ledger;
 mod login;
 mod masking;
+mod pods;
 mod retention;
 mod rules;
 mod seen;

@@ -94,7 +94,7 @@ async fn what_was_thrown_out_before_it_was_archived_is_fetched_again() {
     let streams = NatsConfig {
         // What was published is not taken for a repeat for longer than the test lasts.
         duplicate_window: Duration::from_secs(1),
-        ..NatsConfig::new(&nats.url()).unwrap()
+        ..crate::world::streams(&nats)
     };
     let world = World::start_on(nats, streams, config()).await;
     set_detections(&world.nats, &json!({ "max_msgs": HELD })).await;

@@ -51,7 +51,7 @@ pub struct Listener {
 impl World {
     pub async fn start(config: Config) -> Self {
         let nats = nats::Server::start().await.unwrap();
-        let streams = NatsConfig::new(&nats.url()).unwrap();
+        let streams = streams(&nats);
         Self::start_on(nats, streams, config).await
     }
 
@@ -260,6 +260,15 @@ impl Listener {
     pub async fn metrics(&self) -> String {
         let answer = reqwest::get(format!("http://{}/metrics", self.admin)).await.unwrap();
         answer.text().await.unwrap()
+    }
+}
+
+/// The streams as they are by default, and leases that are over soon: a listener that was killed
+/// is waited for by the next one.
+pub fn streams(nats: &nats::Server) -> NatsConfig {
+    NatsConfig {
+        lease_time: Duration::from_secs(4),
+        ..NatsConfig::new(&nats.url()).unwrap()
     }
 }
 

@@ -154,7 +154,8 @@ impl Life<'_> {
                 tracing::warn!(%account, channel_id = id, %error, "the account is no longer in the channel");
                 self.pump.channels.remove(&id);
                 self.pump.context.session.forget(id);
-                self.pump.context.ledger.give_up(peers::channel_chat_id(id));
+                // Those who are still in it go on; if there is nobody, what is missing is given up.
+                self.pump.context.duties.lost(peers::channel_chat_id(id));
             }
             error if error.is("PERSISTENT_TIMESTAMP_*") => {
                 tracing::warn!(%account, channel_id = id, %error, "asking the server for the channel's place");

@@ -1,0 +1,242 @@
+//! Which account watches which channel.
+//!
+//! What several accounts see is watched by one of them, the first by rendezvous among the living
+//! ([`rendezvous`]); an account lives while its lease is held. `tgmesh_assignments` says for each
+//! chat who watches it, under which lease epoch, and who sees it. Every process follows both
+//! buckets and computes the same; only the process of an account that is first *takes* a chat, by
+//! compare-and-set, so an assignment is never moved by somebody who has seen less.
+//!
+//! A chat is handed over without a hole. The successor reads the ledger chapter of the account
+//! that the assignment names, stores it as its own, then takes the assignment, and follows the
+//! channel from the chapter's place. Until the old watcher sees that (it may be dead), both follow
+//! the channel: event ids are the same for both, and what lies between is fetched by the difference
+//! or by id. An old chapter is left where it is: an assignment says whose counts.
+//!
+//! A watcher that is gone is waited for for half a lease time, because another process takes its
+//! account over soon; then the first one takes the chat, a lease time later the second, and so on.
+//!
+//! Basic groups and private chats are not divided: there every account numbers the messages for
+//! itself, so a successor could neither tell which of its messages the other one had, nor tell them
+//! under the same ids. Every account that sees one tells of it; private chats have one anyway.
+
+mod assigner;
+mod duties;
+mod rendezvous;
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tgmesh_proto::subject;
+use tgmesh_stream::Mesh;
+use tgmesh_stream::kv::{Bucket, Entry, KvError};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use assigner::{Assigner, Racing};
+pub use duties::{Duties, Start};
+
+/// Most accounts that are noted as seeing a chat.
+const MAX_SEEN_BY: usize = 1_000;
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is known of a chat.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// Who watches it; empty when nobody ever did.
+    pub account: String,
+    /// Under which lease epoch.
+    pub epoch: u64,
+    /// Who sees it, sorted.
+    pub seen_by: Vec<String>,
+}
+
+/// An assignment, and the revision that a change of it replaces.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Row {
+    /// Revision; 0 where there is none yet.
+    pub revision: u64,
+    /// What it says.
+    pub assignment: Assignment,
+}
+
+/// All assignments, as far as this process has seen. Clones share them.
+#[derive(Clone)]
+pub struct Assignments {
+    bucket: Bucket,
+    rows: Arc<RwLock<HashMap<i64, Row>>>,
+    changes: watch::Sender<u64>,
+}
+
+impl Assignments {
+    /// Opens the bucket, and reads what is there.
+    ///
+    /// # Errors
+    /// When it does not exist or does not answer.
+    pub async fn open(mesh: &Mesh) -> Result<Self, KvError> {
+        let assignments = Self {
+            bucket: Bucket::open(mesh, subject::ASSIGNMENTS).await?,
+            rows: Arc::default(),
+            changes: watch::Sender::new(0),
+        };
+        assignments.read_all().await?;
+        Ok(assignments)
+    }
+
+    /// Follows changes until the token is cancelled.
+    pub async fn follow(self, until: CancellationToken) {
+        let following = async {
+            loop {
+                if let Err(error) = self.follow_once().await {
+                    tracing::warn!(%error, "couldn't follow the assignments, trying again");
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        let _: Option<()> = until.run_until_cancelled(following).await;
+    }
+
+    /// Changes after each change.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// What is known of a chat.
+    #[must_use]
+    pub fn row(&self, chat_id: i64) -> Option<Row> {
+        self.rows
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&chat_id)
+            .cloned()
+    }
+
+    /// The chats that an account is known to see.
+    #[must_use]
+    pub fn seen_by(&self, account: &str) -> Vec<i64> {
+        let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+        let sees = |row: &Row| row.assignment.seen_by.iter().any(|known| known == account);
+        rows.iter()
+            .filter(|(_, row)| sees(row))
+            .map(|(&chat, _)| chat)
+            .collect()
+    }
+
+    /// Replaces a row. Nothing when somebody else has changed it: what is there now is known then.
+    ///
+    /// # Errors
+    /// When the bucket does not answer.
+    pub async fn replace(&self, chat_id: i64, revision: u64, assignment: Assignment) -> Result<Option<Row>, KvError> {
+        let key = chat_id.to_string();
+        // Names and numbers can always be written.
+        let value = Bytes::from(serde_json::to_vec(&assignment).unwrap_or_default());
+        let written = if revision == 0 {
+            within(self.bucket.create(&key, value)).await
+        } else {
+            within(self.bucket.update(&key, value, revision)).await
+        };
+        match written {
+            Ok(revision) => {
+                let row = Row { revision, assignment };
+                self.note(chat_id, row.clone());
+                Ok(Some(row))
+            }
+            Err(KvError::Conflict) => {
+                if let Some(entry) = within(self.bucket.get(&key)).await? {
+                    self.take(&entry);
+                }
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn read_all(&self) -> Result<(), KvError> {
+        use futures_util::{StreamExt as _, TryStreamExt as _};
+        let keys = within(self.bucket.keys()).await?;
+        let reads = futures_util::stream::iter(keys).map(|key| async move { within(self.bucket.get(&key)).await });
+        let mut entries = reads.buffer_unordered(16);
+        while let Some(entry) = entries.try_next().await? {
+            entry.iter().for_each(|entry| self.take(entry));
+        }
+        Ok(())
+    }
+
+    async fn follow_once(&self) -> Result<(), KvError> {
+        let mut watch = within(self.bucket.watch(">")).await?;
+        while let Some(entry) = watch.next().await? {
+            self.take(&entry);
+        }
+        Ok(())
+    }
+
+    fn take(&self, entry: &Entry) {
+        let Ok(chat_id) = entry.key.parse::<i64>() else { return };
+        let assignment = if entry.deleted {
+            Assignment::default()
+        } else {
+            // What cannot be read is written anew by whoever sees the chat.
+            serde_json::from_slice::<Assignment>(&entry.value).unwrap_or_default()
+        };
+        let row = Row {
+            // A deleted key is created anew.
+            revision: if entry.deleted { 0 } else { entry.revision },
+            assignment,
+        };
+        self.note(chat_id, row);
+    }
+
+    fn note(&self, chat_id: i64, row: Row) {
+        let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
+        let known = rows.get(&chat_id);
+        if known.is_some_and(|known| row.revision != 0 && known.revision >= row.revision) {
+            return;
+        }
+        rows.insert(chat_id, row);
+        drop(rows);
+        self.changes.send_modify(|n| *n += 1);
+    }
+}
+
+impl Assignment {
+    /// The same, seen by this account too.
+    fn and_seen_by(mut self, account: &str) -> Self {
+        if let Err(at) = self.seen_by.binary_search_by(|known| known.as_str().cmp(account))
+            && self.seen_by.len() < MAX_SEEN_BY
+        {
+            self.seen_by.insert(at, account.to_owned());
+        }
+        self
+    }
+
+    fn is_seen_by(&self, account: &str) -> bool {
+        self.seen_by
+            .binary_search_by(|known| known.as_str().cmp(account))
+            .is_ok()
+    }
+}
+
+async fn within<T>(call: impl Future<Output = Result<T, KvError>>) -> Result<T, KvError> {
+    match tokio::time::timeout(CALL_TIMEOUT, call).await {
+        Ok(answer) => answer,
+        Err(_) => Err(KvError::Unavailable("no answer in time".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_sees_a_chat_is_noted_once_and_in_order() {
+        let seen = ["b", "a", "b", "c"];
+        let assignment = seen.iter().fold(Assignment::default(), |assignment, account| {
+            assignment.and_seen_by(account)
+        });
+        assert_eq!(assignment.seen_by, ["a", "b", "c"]);
+        assert!(assignment.is_seen_by("a") && !assignment.is_seen_by("d"));
+    }
+}
