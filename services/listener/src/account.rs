@@ -120,7 +120,7 @@ pub async fn run(shared: &Shared, slots: &Slots, name: &Arc<str>, account_no: u3
     // Kept to the end: what is under way is settled and written down under the lease.
     let released = CancellationToken::new();
     let keeping = tokio::spawn(keep(lease, released.clone()));
-    let outcome = listen(shared, slots, name, account_no, &tenure).await;
+    let outcome = Box::pin(listen(shared, slots, name, account_no, &tenure)).await;
     shared.turns.leave(name);
     let held = tenure.holds();
     released.cancel();

@@ -95,7 +95,7 @@ impl Assignments {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         };
-        let _: Option<()> = until.run_until_cancelled(following).await;
+        let _: Option<()> = until.run_until_cancelled(Box::pin(following)).await;
     }
 
     /// Changes after each change.
@@ -160,7 +160,9 @@ impl Assignments {
         let reads = futures_util::stream::iter(keys).map(|key| async move { within(self.bucket.get(&key)).await });
         let mut entries = reads.buffer_unordered(16);
         while let Some(entry) = entries.try_next().await? {
-            entry.iter().for_each(|entry| self.take(entry));
+            if let Some(entry) = entry {
+                self.take(&entry);
+            }
         }
         Ok(())
     }

@@ -170,10 +170,10 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
     process
         .tasks
         .spawn("assignments", shared.assignments.clone().follow(soft.clone()));
-    let mut seats: Vec<_> = (0_u32..).zip(&config.accounts).collect();
+    let mut order: Vec<_> = (0_u32..).zip(&config.accounts).collect();
     // Each process begins with other accounts.
-    seats.sort_by_key(|_| rand::random::<u64>());
-    for (number, account) in seats {
+    order.sort_by_key(|_| rand::random::<u64>());
+    for (number, account) in order {
         accounts.spawn(slots::seat(shared.clone(), slots.clone(), Arc::clone(account), number));
     }
     accounts.close();

@@ -31,10 +31,13 @@ struct Figures {
     lead_us: Counter,
 }
 
+/// Who received a message first, and when; nothing once a second one did.
+type Race = Option<(Arc<str>, i64)>;
+
 #[derive(Default)]
 struct Inner {
-    /// Who received a message first; nothing once a second one did.
-    open: HashMap<(i64, i64), Option<(Arc<str>, i64)>>,
+    /// By chat and message.
+    open: HashMap<(i64, i64), Race>,
     order: VecDeque<(i64, i64)>,
 }
 

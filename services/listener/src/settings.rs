@@ -144,7 +144,7 @@ struct TelegramArgs {
     /// Channels that several accounts watch at once, comma separated ids: who sees a message first tells of it
     #[arg(long, env = "HOT_CHATS", value_name = "IDS")]
     hot_chats: Option<String>,
-    /// How many accounts watch each of HOT_CHATS
+    /// How many accounts watch each hot channel
     #[arg(long, env = "RACERS", value_name = "N", default_value = "2")]
     racers: String,
     /// TOML file of watch rules: words and expressions to mark detections with, or to be told of; read again when

@@ -67,7 +67,7 @@ impl Slots {
                 sleep(Duration::from_secs(1)).await;
             }
         };
-        let _: Option<()> = until.run_until_cancelled(following).await;
+        let _: Option<()> = until.run_until_cancelled(Box::pin(following)).await;
     }
 
     async fn follow_once(&self) -> Result<(), KvError> {
@@ -149,7 +149,7 @@ pub async fn seat(shared: Shared, slots: Slots, name: Arc<str>, account_no: u32)
         tracing::info!(account = %name, lease_epoch = epoch, "took the account");
         shared.roster.down(&name, "starting");
         let began = Instant::now();
-        let outcome = account::run(&shared, &slots, &name, account_no, lease).await;
+        let outcome = Box::pin(account::run(&shared, &slots, &name, account_no, lease)).await;
         if began.elapsed() > LONGEST_PAUSE {
             pause = FIRST_PAUSE;
         }
@@ -284,7 +284,10 @@ async fn is_usable(shared: &Shared, name: &Arc<str>) -> Result<(), NotYet> {
         // Its keys are there, and nobody has signed in with them.
         return Err(NotYet::NoSession);
     }
-    match stopped::mark_of(&shared.mesh, name).await.map_err(|error| away(&error))? {
+    match stopped::mark_of(&shared.mesh, name)
+        .await
+        .map_err(|error| away(&error))?
+    {
         Some(mark) if mark.key == Fingerprint::of(&content) => Err(NotYet::Stopped(mark)),
         _ => Ok(()),
     }

@@ -3,7 +3,7 @@
 //! A mark beside the sessions, `stopped.<account>` in `tgmesh_sessions`, names the key that is
 //! dead. A key that is used again after that makes it worse for the account, and a crash or a
 //! successor would do just that. Signing in gives a new key, which the mark does not name: so
-//! nobody has to take the mark away.
+//! nobody has to take the mark away. Signing in again under the same key counts as another session.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -35,15 +35,19 @@ pub struct Mark {
 }
 
 impl Fingerprint {
-    /// Of a session's home key, of which 2048 random bits make it impossible to guess.
+    /// Of a session's home key, whose 2048 random bits make it impossible to guess, and of when it
+    /// was signed in: who signs in again may do so with the same key.
     #[must_use]
     pub fn of(content: &Content) -> Self {
         let key = content.home_key().map_or(&[][..], |key| &key.auth_key);
         let digest = Sha256::new()
             .chain_update(b"tgmesh stopped key")
+            .chain_update(content.since_s.to_be_bytes())
             .chain_update(key)
             .finalize();
-        Self(digest[..8].iter().map(|byte| format!("{byte:02x}")).collect())
+        let mut first = [0; 8];
+        first.copy_from_slice(&digest[..8]);
+        Self(format!("{:016x}", u64::from_be_bytes(first)))
     }
 }
 

@@ -86,8 +86,10 @@ impl Part {
     }
 
     fn set_up(&self, note: Option<String>) {
-        let before = self.health.lock().insert(self.name, Ok(note.clone()));
-        if before != Some(Ok(note.clone())) {
+        let state = Ok(note);
+        let before = self.health.lock().insert(self.name, state.clone());
+        if before.as_ref() != Some(&state) {
+            let note = state.ok().flatten();
             tracing::info!(part = self.name, note, "up");
         }
     }

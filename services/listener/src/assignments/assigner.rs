@@ -235,7 +235,7 @@ impl Assigner {
     async fn carry_out(&mut self, todo: Vec<(i64, Row, Step)>) -> Result<bool, LedgerError> {
         let takes = todo
             .iter()
-            .filter(|(_, row, step)| *step == Step::Take && row.assignment.account != "");
+            .filter(|(_, row, step)| *step == Step::Take && !row.assignment.account.is_empty());
         let moved: Vec<(i64, String)> = takes
             .map(|(chat, row, _)| (*chat, row.assignment.account.clone()))
             .collect();

@@ -163,7 +163,9 @@ impl Duties {
     pub async fn accept_all(self: std::sync::Arc<Self>) {
         loop {
             let seen = self.all_seen();
-            seen.iter().for_each(|&chat| self.begin(chat, Start::Own));
+            for &chat in &seen {
+                self.begin(chat, Start::Own);
+            }
             self.settle(&seen);
             self.news().await;
         }

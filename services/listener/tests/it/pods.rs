@@ -3,6 +3,8 @@
 
 mod fleet;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -13,7 +15,7 @@ use tgmesh_testkit::process::Process;
 use tgmesh_testkit::{Scratch, eventually, nats, until};
 
 use crate::pods::fleet::Fleet;
-use crate::world::{LIMIT, World, is_soak, seed, streams};
+use crate::world::{LIMIT, World, address, is_soak, seed, streams};
 
 fn config() -> Config {
     Config {
@@ -162,5 +164,107 @@ async fn a_refused_account_is_let_go() {
     assert!(
         readiness.contains("sim-2") || readiness.contains("sim-3"),
         "{readiness}"
+    );
+}
+
+/// The account that comes first for a channel, computed apart from the listener's own code.
+fn first(chat: i64, accounts: &[String]) -> String {
+    use sha2::Digest as _;
+    let weight = |account: &&String| -> [u8; 8] {
+        let digest = sha2::Sha256::new()
+            .chain_update(chat.to_be_bytes())
+            .chain_update(account.as_bytes());
+        digest.finalize()[..8].try_into().unwrap()
+    };
+    accounts.iter().max_by_key(weight).unwrap().clone()
+}
+
+/// One pod with one slot, then three, then two: from one account that watches everything to three
+/// that share it, and back to two.
+#[tokio::test]
+async fn scaling_moves_the_chats_that_it_must_and_no_other() {
+    let mut fleet = Fleet::start(Config { chats: 120, ..config() }).await;
+    fleet.add(1).await;
+    let shared = fleet.shared_chats();
+    fleet.load(100.0, 3);
+    let one = fleet.settled(&shared).await;
+    fleet.add(1).await;
+    fleet.add(1).await;
+    fleet.every_account_is_held().await;
+    let three = fleet.settled(&shared).await;
+    println!(
+        "1 to 3 pods: {} of {} shared channels moved",
+        Fleet::moved(&one, &three),
+        shared.len()
+    );
+    let accounts: Vec<String> = fleet.held().await.into_keys().collect();
+    let expected = |accounts: &[String]| -> BTreeMap<i64, String> {
+        let first = |&chat: &i64| (chat, first(chat, accounts));
+        shared.iter().map(first).collect()
+    };
+    assert_eq!(three, expected(&accounts));
+    assert!(three.values().collect::<BTreeSet<_>>().len() > 1, "nothing is divided");
+    // The one that goes leaves its channels to the others; theirs stay.
+    let gone = fleet.pods.pop().unwrap();
+    let left = fleet.held().await;
+    let (lost, _) = left.iter().find(|(_, pod)| **pod == gone.name).unwrap();
+    assert!(gone.listener.process.stop(LIMIT).await.success());
+    let two = fleet.settled(&shared).await;
+    let had = three.values().filter(|account| *account == lost).count();
+    println!(
+        "3 to 2 pods: {} of {} shared channels moved",
+        Fleet::moved(&three, &two),
+        shared.len()
+    );
+    assert_eq!(Fleet::moved(&three, &two), had);
+    let left: Vec<String> = accounts.iter().filter(|account| *account != lost).cloned().collect();
+    assert_eq!(two, expected(&left));
+    fleet.end_load().await;
+    fleet.shared_are_accounted(&shared).await;
+    fleet.each_key_had_one_user_at_a_time();
+}
+
+#[tokio::test]
+async fn a_hot_channel_is_watched_by_two_and_told_once() {
+    let mut fleet = Fleet::start(config()).await;
+    let hot = fleet.shared_chats()[0];
+    for slots in [1, 2] {
+        fleet.spawn_with(slots, |spec| spec.env("HOT_CHATS", hot.to_string()));
+    }
+    fleet.every_account_is_held().await;
+    for pod in &fleet.pods {
+        pod.listener.ready().await;
+    }
+    // Whoever was first, by how much is told once the other one was heard of.
+    let wins = async || -> f64 {
+        let mut wins = 0.0;
+        for pod in &fleet.pods {
+            let page = pod.listener.metrics().await;
+            let lines = page
+                .lines()
+                .filter(|line| line.starts_with("tgmesh_listener_race_wins_total{"));
+            wins += lines
+                .filter_map(|line| line.split(' ').nth(1)?.parse::<f64>().ok())
+                .sum::<f64>();
+        }
+        wins
+    };
+    let posted = AtomicU64::new(0);
+    let raced = async || {
+        let n = posted.fetch_add(1, Ordering::Relaxed);
+        fleet.world.post(hot, format!("call {}", address(9_000 + n)));
+        wins().await >= 20.0
+    };
+    assert!(until(LIMIT, raced).await, "both see it: {}", wins().await);
+    let count = posted.load(Ordering::Relaxed);
+    let events = fleet
+        .world
+        .wait_for(usize::try_from(count).unwrap(), &fleet.pods[0].listener)
+        .await;
+    let told: BTreeSet<_> = events.iter().map(|event| event.address.clone()).collect();
+    assert_eq!(
+        (told.len(), events.len()),
+        (count as usize, count as usize),
+        "each is told once"
     );
 }

@@ -120,6 +120,10 @@ async fn a_session_that_is_ended_stops_the_account_and_loses_nothing() {
     // An operator signs it in again, which the simulator does by itself: it did not loop meanwhile.
     assert!(hits < 1_000, "{hits} requests and pushes");
     assert!(listener.process.stop(LIMIT).await.success());
+    // With the same key, which the mark of the account names.
+    let sessions = Bucket::open(&world.mesh, subject::SESSIONS).await.unwrap();
+    assert!(sessions.get("stopped.sim-1").await.unwrap().is_some());
+    sessions.delete("stopped.sim-1", None).await.unwrap();
     let listener = world.listen(world.spec()).await;
     all_accounted(&world, &listener, "signed in again").await;
 }

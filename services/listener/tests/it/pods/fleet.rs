@@ -11,6 +11,7 @@ use tgmesh_stream::kv::Bucket;
 use tgmesh_stream::lease::Holder;
 use tgmesh_stream::window;
 use tgmesh_telegram_sim::{Config, KeyUse, LoadSpec, LoadState};
+use tgmesh_testkit::process::Spec;
 use tgmesh_testkit::{eventually, until};
 
 use crate::world::{LIMIT, Listener, World, addresses, assert_same, streams};
@@ -63,10 +64,15 @@ impl Fleet {
 
     /// One more pod.
     pub fn spawn(&mut self, slots: usize) {
+        self.spawn_with(slots, |spec| spec);
+    }
+
+    /// One more pod, with other settings.
+    pub fn spawn_with(&mut self, slots: usize, set: impl FnOnce(Spec) -> Spec) {
         self.started += 1;
         let name = format!("pod-{}", self.started);
         let spec = self.world.spec().env("INSTANCE", &name);
-        let listener = Listener::start(spec.env("LISTENER_SLOTS", slots.to_string()));
+        let listener = Listener::start(set(spec.env("LISTENER_SLOTS", slots.to_string())));
         self.pods.push(Pod { name, listener });
     }
 
@@ -228,6 +234,80 @@ impl Fleet {
         }
     }
 
+    /// The channels that every account sees.
+    pub fn shared_chats(&self) -> Vec<i64> {
+        let accounts = self.world.sim().accounts().len();
+        let chats = self.world.sim().chats().into_iter();
+        let shared = chats.filter(|chat| chat.kind.has_own_numbers() && chat.accounts.len() == accounts);
+        shared.map(|chat| chat.id).collect()
+    }
+
+    /// Waits until each of these channels is with a living account, and with the same one for a
+    /// while; gives who it is.
+    pub async fn settled(&self, chats: &[i64]) -> BTreeMap<i64, String> {
+        let bucket = Bucket::open(&self.world.mesh, "tgmesh_assignments").await.unwrap();
+        let began = Instant::now();
+        let mut last = BTreeMap::new();
+        let mut since = began;
+        loop {
+            let held = self.held().await;
+            let mut now = BTreeMap::new();
+            for &chat in chats {
+                if let Some(entry) = bucket.get(&chat.to_string()).await.unwrap() {
+                    let assigned: serde_json::Value = serde_json::from_slice(&entry.value).unwrap();
+                    let account = assigned["account"].as_str().unwrap().to_owned();
+                    if held.contains_key(&account) {
+                        now.insert(chat, account);
+                    }
+                }
+            }
+            if now != last {
+                (last, since) = (now, Instant::now());
+            } else if last.len() == chats.len() && since.elapsed() > LEASE {
+                return last;
+            }
+            assert!(began.elapsed() < 2 * LIMIT, "{last:?}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// How many channels are with another account.
+    pub fn moved(before: &BTreeMap<i64, String>, after: &BTreeMap<i64, String>) -> usize {
+        before
+            .iter()
+            .filter(|(chat, account)| after[*chat] != **account)
+            .count()
+    }
+
+    /// Waits until every id of these channels is in some ledger, and looks for each of their finds
+    /// in the stream, once.
+    pub async fn shared_are_accounted(&self, chats: &[i64]) {
+        let begun = async || {
+            let unaccounted = self.unaccounted().await;
+            let ours = |key: &String| chats.iter().any(|chat| key.starts_with(&format!("{chat} ")));
+            !unaccounted.keys().any(ours)
+        };
+        assert!(until(2 * LIMIT, begun).await, "{:?}", self.unaccounted().await);
+        let mut expected = BTreeSet::new();
+        for item in self.world.sim().posted(0, usize::MAX).items {
+            if chats.contains(&item.chat_id) {
+                expected.extend(item.addresses);
+            }
+        }
+        assert!(expected.len() > 20, "{} finds are too few", expected.len());
+        let whole = async || {
+            let events = self.world.events().await;
+            let found = events.iter().filter(|event| chats.contains(&event.chat.id)).count();
+            found >= expected.len()
+        };
+        eventually(LIMIT, "every find of them is told", whole).await;
+        let events = self.world.events().await;
+        let of_them: Vec<_> = events.iter().filter(|event| chats.contains(&event.chat.id)).collect();
+        let found: BTreeSet<_> = of_them.iter().map(|event| event.address.clone()).collect();
+        assert!(found == expected, "{} of {} finds", found.len(), expected.len());
+        assert_eq!(of_them.len(), expected.len(), "a find is told twice");
+    }
+
     /// Who wrote each chapter of these accounts.
     async fn revisions(&self, accounts: &[String]) -> BTreeMap<String, String> {
         #[derive(Deserialize)]
@@ -268,13 +348,12 @@ impl Fleet {
     /// Waits until every id that was posted is in some account's ledger, and compares what was
     /// posted with what is in the stream.
     pub async fn all_accounted(&self, what: &str) {
-        if !until(2 * LIMIT, async || self.unaccounted().await.is_empty()).await {
-            panic!(
-                "{what}: not accounted for: {:?}\n{}",
-                self.unaccounted().await,
-                self.pods[0].listener.process.log_tail()
-            );
-        }
+        assert!(
+            until(2 * LIMIT, async || self.unaccounted().await.is_empty()).await,
+            "{what}: not accounted for: {:?}\n{}",
+            self.unaccounted().await,
+            self.pods[0].listener.process.log_tail()
+        );
         let expected = self.world.posted();
         let events = self
             .world
