@@ -32,6 +32,9 @@ soak: ## the same tests at full length
 bench: tools build ## load test and benchmarks; rewrites its block in deploy/bench/RESULTS.md
 	@python3 deploy/bench/bench.py $(ARGS)
 	@$(if $(ARGS),,python3 deploy/bench/detect.py)
+	@$(if $(ARGS),,python3 deploy/bench/gateway.py --json deploy/bench/gateway.json)
+	@$(if $(ARGS),,python3 deploy/bench/history.py --json deploy/bench/history.json --explain services/kit/store/QUERIES.md)
+	@$(if $(ARGS),,python3 deploy/bench/accounts.py --json deploy/bench/accounts.json)
 
 build: dashboard/dist/index.html ## the dashboard, then every binary with it inside
 	$(CARGO) build --release --workspace --locked
