@@ -1,7 +1,12 @@
 //! WebSocket frames: the same structures as JSON text and as MessagePack.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::detection::{Detection, EventKind, Family};
 use crate::matched::{Match, MatchKind};
@@ -30,7 +35,7 @@ pub enum ClientFrame {
         /// Chosen by the client, unique on this connection, 1 to 64 bytes.
         id: String,
         /// What to send; everything permitted when absent.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "map_alone")]
         filter: Filter,
         /// Where to go on; live only when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,6 +86,33 @@ pub enum Resume {
         /// How many, at most [`MAX_LAST`]; the server may give fewer.
         last: u32,
     },
+}
+
+/// Reads a structure out of a map and nothing else: serde would take a list, too, for the values of
+/// its fields in their order.
+///
+/// # Errors
+/// As the structure's own.
+pub fn map_alone<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Map<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Map<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a map")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+
+    deserializer.deserialize_map(Map(PhantomData))
 }
 
 /// What a subscription wants. Absent keys let everything pass; lists are OR, keys are AND.

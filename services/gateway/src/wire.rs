@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tgmesh_proto::frame::{ClientFrame, ErrorCode, Filter, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, ServerFrame};
+use tgmesh_proto::frame::{
+    ClientFrame, ErrorCode, Filter, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, ServerFrame, map_alone,
+};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -96,7 +98,7 @@ fn refusal(bytes: &[u8]) -> Option<Unreadable> {
     }
     #[derive(Deserialize)]
     struct WithFilter {
-        #[serde(default)]
+        #[serde(default, deserialize_with = "map_alone")]
         #[expect(dead_code, reason = "only whether it can be read counts")]
         filter: Filter,
     }
