@@ -116,8 +116,9 @@ where
     };
     drop(token);
     *subject = Some(grant.subject.clone());
+    // What it may send at once is known only now; the few frames before are bounded by themselves.
     if let Some(rate) = grant.rate {
-        bucket.set_rate(rate);
+        bucket = Bucket::new(rate, Instant::now());
     }
     if !seat.belongs_to(&grant) {
         return end(CloseCode::RateLimited, Limit::Subject.reason());
