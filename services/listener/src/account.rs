@@ -121,7 +121,7 @@ pub async fn run(shared: &Shared, slots: &Slots, name: &Arc<str>, account_no: u3
     let released = CancellationToken::new();
     let keeping = tokio::spawn(keep(lease, released.clone()));
     let outcome = Box::pin(listen(shared, slots, name, account_no, &tenure)).await;
-    shared.turns.leave(name);
+    shared.turns.leave(name, std::time::Instant::now());
     let held = tenure.holds();
     released.cancel();
     // It does not panic.

@@ -121,7 +121,9 @@ impl Seeker {
             }
         }
         // Bots join nothing by themselves.
-        if !session.is_bot() {
+        if session.is_bot() {
+            shared.turns.without(account);
+        } else {
             shared.turns.enter(account);
         }
         Self {
@@ -179,7 +181,7 @@ impl Seeker {
                 continue;
             }
             let is_due = self.not_before.get(&key).is_none_or(|at| *at <= Instant::now());
-            if !is_due || !self.turns.is_mine(&key, &self.account) {
+            if !is_due || !self.turns.is_mine(&key, &self.account, Instant::now()) {
                 continue;
             }
             let known = self.saved.get(&key).cloned().unwrap_or_default();
@@ -322,6 +324,6 @@ impl Seeker {
 
 impl Drop for Seeker {
     fn drop(&mut self) {
-        self.turns.leave(&self.account);
+        self.turns.leave(&self.account, Instant::now());
     }
 }

@@ -43,7 +43,7 @@ mod watch;
 mod worker;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tgmesh_detect::Detector;
@@ -153,7 +153,7 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
         racing: config.racing,
         predecessors,
         mesh: mesh.clone(),
-        turns: chats::Turns::new(stats.chats_missing.clone()),
+        turns: chats::Turns::new(stats.chats_missing.clone(), &config.accounts, Instant::now()),
         roster: roster.clone(),
         stats,
         process: process.clone(),
