@@ -207,6 +207,7 @@ mod tests {
                 "sessions",
                 "chats",
                 "token",
+                "keygen",
                 "revoke",
                 "detect",
                 "tail",

@@ -68,8 +68,9 @@ fn close(code: u16, reason: &[u8]) -> Vec<u8> {
 
 /// A `ping` of our protocol of exactly so many bytes.
 fn ping(n: usize, size: usize) -> Vec<u8> {
-    let text = format!(r#"{{"type":"ping","t_ms":{n}}}"#);
-    format!("{text:<size$}").into_bytes()
+    let mut bytes = format!(r#"{{"type":"ping","t_ms":{n}}}"#).into_bytes();
+    bytes.resize(size.max(bytes.len()), b' ');
+    bytes
 }
 
 /// The same with a text in it.
