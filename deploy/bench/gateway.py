@@ -39,10 +39,11 @@ ASKED = {
 
 
 def build():
-    """Builds the gateway and the crowd; the path of the latter."""
-    subprocess.run(["cargo", "build", "--release", "--quiet", "-p", "tgmesh-gateway"], cwd=bench.ROOT, check=True)
+    """Builds the gateway and the crowd; the path of the latter. The whole workspace, because a part of
+    it would be built with fewer features of the dependencies, and them anew."""
+    subprocess.run(["cargo", "build", "--release", "--quiet", "--workspace"], cwd=bench.ROOT, check=True)
     built = subprocess.run(
-        ["cargo", "bench", "--quiet", "--profile", "release", "-p", "tgmesh-gateway", "--bench", "crowd", "--no-run",
+        ["cargo", "bench", "--quiet", "--profile", "release", "--workspace", "--bench", "crowd", "--no-run",
          "--message-format", "json"],
         cwd=bench.ROOT, check=True, stdout=subprocess.PIPE, text=True,
     )
