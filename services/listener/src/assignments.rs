@@ -31,7 +31,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tgmesh_proto::subject;
 use tgmesh_stream::Mesh;
-use tgmesh_stream::kv::{Bucket, Entry, KvError};
+use tgmesh_stream::kv::{self, Bucket, Entry, KvError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -221,11 +221,8 @@ impl Assignment {
     }
 }
 
-async fn within<T>(call: impl Future<Output = Result<T, KvError>>) -> Result<T, KvError> {
-    match tokio::time::timeout(CALL_TIMEOUT, call).await {
-        Ok(answer) => answer,
-        Err(_) => Err(KvError::Unavailable("no answer in time".to_owned())),
-    }
+fn within<T>(call: impl Future<Output = Result<T, KvError>>) -> impl Future<Output = Result<T, KvError>> {
+    kv::within(CALL_TIMEOUT, call)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Key-value buckets.
 
+use std::time::Duration;
+
 use async_nats::jetstream::kv;
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -24,6 +26,17 @@ pub struct Entry {
     pub revision: u64,
     /// Whether this is a deletion.
     pub deleted: bool,
+}
+
+/// Waits for a call to a bucket, which may have no end of its own.
+///
+/// # Errors
+/// As the call; [`KvError::Unavailable`] when there is no answer within the limit.
+pub async fn within<T>(limit: Duration, call: impl Future<Output = Result<T, KvError>>) -> Result<T, KvError> {
+    match tokio::time::timeout(limit, call).await {
+        Ok(answer) => answer,
+        Err(_) => Err(KvError::Unavailable("no answer in time".to_owned())),
+    }
 }
 
 /// Why a bucket did not do what was asked.

@@ -26,10 +26,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tgmesh_proto::subject;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
-use crate::kv::{Bucket, Entry, KvError, Watch};
+use crate::kv::{self, Bucket, Entry, KvError, Watch};
 use crate::mesh::Mesh;
 use crate::state;
 
@@ -181,11 +181,8 @@ impl Leases {
     }
 
     /// A call that takes longer tells nothing that is still of use.
-    async fn within<T>(&self, call: impl Future<Output = Result<T, KvError>>) -> Result<T, KvError> {
-        match timeout(self.time / 4, call).await {
-            Ok(answer) => answer,
-            Err(_) => Err(KvError::Unavailable("no answer in time".to_owned())),
-        }
+    fn within<T>(&self, call: impl Future<Output = Result<T, KvError>>) -> impl Future<Output = Result<T, KvError>> {
+        kv::within(self.time / 4, call)
     }
 }
 

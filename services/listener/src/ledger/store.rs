@@ -9,7 +9,7 @@ use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use tgmesh_proto::subject;
 use tgmesh_stream::Mesh;
-use tgmesh_stream::kv::{Bucket, KvError};
+use tgmesh_stream::kv::{self, Bucket, KvError};
 use tgmesh_stream::lease::Tenure;
 use tokio_util::sync::CancellationToken;
 
@@ -329,11 +329,8 @@ fn key(account: &str, chat: i64) -> String {
     format!("{account}.{chat}")
 }
 
-async fn within<T>(call: impl Future<Output = Result<T, KvError>>) -> Result<T, KvError> {
-    match tokio::time::timeout(CALL_TIMEOUT, call).await {
-        Ok(answer) => answer,
-        Err(_) => Err(KvError::Unavailable("no answer in time".to_owned())),
-    }
+fn within<T>(call: impl Future<Output = Result<T, KvError>>) -> impl Future<Output = Result<T, KvError>> {
+    kv::within(CALL_TIMEOUT, call)
 }
 
 #[cfg(test)]
