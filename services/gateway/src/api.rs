@@ -16,6 +16,7 @@ mod openapi;
 mod pace;
 mod params;
 
+pub use openapi::text as openapi;
 pub use pace::Pace;
 
 use std::sync::Arc;
@@ -52,8 +53,13 @@ struct Call<'a> {
 
 /// Answers a request below `/api`.
 pub async fn answer(gateway: Arc<Gateway>, method: &Method, path: &str, query: &str, headers: &HeaderMap) -> Response {
-    gateway.figures.api_requests.inc();
     let answer = route(&gateway, method, path, query, headers).await;
+    counted(&gateway, answer)
+}
+
+/// The answer to one request, in the figures.
+fn counted(gateway: &Gateway, answer: Result<Response, Fault>) -> Response {
+    gateway.figures.api_requests.inc();
     answer.unwrap_or_else(|fault| {
         match &fault {
             Fault::Limited(_) => gateway.figures.api_limited.inc(),
@@ -62,15 +68,6 @@ pub async fn answer(gateway: Arc<Gateway>, method: &Method, path: &str, query: &
         }
         fault.response()
     })
-}
-
-/// `/openapi.json`: what there is, for everyone.
-pub fn description() -> Response {
-    let mut response = Response::new(openapi::text().into());
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
 }
 
 async fn route(
@@ -208,10 +205,8 @@ where
     B: Buf,
 {
     let stored = store_revocation(&gateway, &headers, body).await;
-    match stored {
-        Ok(()) => warp::reply::with_status(warp::reply(), StatusCode::NO_CONTENT).into_response(),
-        Err(fault) => fault.response(),
-    }
+    let done = |()| warp::reply::with_status(warp::reply(), StatusCode::NO_CONTENT).into_response();
+    counted(&gateway, stored.map(done))
 }
 
 async fn store_revocation<B, E>(
@@ -222,8 +217,7 @@ async fn store_revocation<B, E>(
 where
     B: Buf,
 {
-    let token = bearer(headers).ok_or(Fault::Unauthorized("Authorization: Bearer is missing"))?;
-    let grant = gateway.verify(token).map_err(Fault::Unauthorized)?;
+    let grant = admit(gateway, headers)?;
     if !grant.rights.role.administers() {
         return Err(Fault::Forbidden("only an operator may revoke"));
     }

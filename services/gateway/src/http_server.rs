@@ -136,7 +136,7 @@ fn routes(
         );
     let description = warp::path!("openapi.json")
         .and(warp::get().or(warp::head()).unify())
-        .map(api::description);
+        .map(|| document(api::openapi()));
     let revocation = warp::path!("api" / "revocations")
         .and(warp::post())
         .and(with_gateway)
@@ -154,7 +154,7 @@ fn routes(
     let probes = admin::probes(health).map(Reply::into_response);
     let frames = warp::path!("asyncapi.json")
         .and(warp::get().or(warp::head()).unify())
-        .map(asyncapi);
+        .map(|| document(tgmesh_proto::ASYNCAPI));
     let page = warp::get()
         .or(warp::head())
         .unify()
@@ -194,9 +194,9 @@ async fn ready(gateway: &Gateway, headers: &HeaderMap) -> Result<(), Response> {
     }
 }
 
-/// `/asyncapi.json`: the frames and subjects, for everyone.
-fn asyncapi() -> Response {
-    let mut response = Response::new(tgmesh_proto::ASYNCAPI.into());
+/// `/openapi.json`, `/asyncapi.json`: what there is, for everyone.
+fn document(text: &'static str) -> Response {
+    let mut response = Response::new(text.into());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
