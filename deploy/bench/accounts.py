@@ -22,6 +22,8 @@ import time
 import urllib.error
 import urllib.request
 
+import bench
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 LIMIT_S = 120
 CASES = [
@@ -30,12 +32,6 @@ CASES = [
     ("20 accounts, 100 chats", 20, 100),
     ("20 accounts, 1000 chats", 20, 1000),
 ]
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def get(url):
@@ -104,7 +100,7 @@ def case(bins, name, accounts, chats, load_s):
     with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as stack:
         scratch = pathlib.Path(scratch)
         log = stack.enter_context(open(scratch / "log", "w", encoding="utf-8"))
-        port, ready = free_port(), scratch / "ready.json"
+        port, ready = bench.free_port(), scratch / "ready.json"
         stack.enter_context(process(log, nats_server(), "-js", "-a", "127.0.0.1", "-p", port, "-sd", scratch / "nats"))
         wait("nats-server", lambda: socket.create_connection(("127.0.0.1", port), 1).close() or True)
         stack.enter_context(
@@ -114,13 +110,13 @@ def case(bins, name, accounts, chats, load_s):
                 SIM_ACCOUNTS=str(accounts),
                 SIM_CHATS=str(chats),
                 SIM_READY=str(ready),
-                ADMIN_LISTEN=f"127.0.0.1:{free_port()}",
+                ADMIN_LISTEN=f"127.0.0.1:{bench.free_port()}",
             )
         )
         sim = json.loads(wait("the simulator", lambda: ready.exists() and ready.read_text()))
         known = json.loads(get(sim["control"] + "/accounts"))
         (scratch / "accounts.json").write_text(json.dumps(known))
-        admin = f"127.0.0.1:{free_port()}"
+        admin = f"127.0.0.1:{bench.free_port()}"
         settings = {
             "TELEGRAM_API_ID": "1",
             "TELEGRAM_API_HASH": "0" * 32,

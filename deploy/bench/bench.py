@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import platform
+import socket
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,12 @@ RUNS = {
     "flood": "--messages 200000 --chats 50 --ws-clients 10",
     "fan-out": "--rate 100 --duration 20s --chats 50 --ws-clients 1000",
 }
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def machine():

@@ -22,11 +22,12 @@ import pwd
 import random
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
+
+import bench
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SECRET = "a secret of the benchmark, 32 bytes or more"
@@ -62,7 +63,7 @@ FROM (
 class Postgres:
     def __init__(self, folder):
         bins = sorted(glob.glob("/usr/lib/postgresql/*/bin")) or [os.path.dirname(shutil.which("postgres") or "")]
-        self.bin, self.folder, self.port = bins[-1], folder, free_port()
+        self.bin, self.folder, self.port = bins[-1], folder, bench.free_port()
         self.user = {"user": "postgres"} if os.geteuid() == 0 else {}
         if self.user:
             os.chmod(folder.parent, 0o755)
@@ -86,12 +87,6 @@ class Postgres:
         if done.returncode and not quiet:
             sys.exit(f"psql: {done.stderr}")
         return done.stdout.strip()
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait(condition, seconds=60):
@@ -154,7 +149,7 @@ CLAIMS = {
 
 class Gateway:
     def __init__(self, binary, nats, database, folder):
-        self.port = free_port()
+        self.port = bench.free_port()
         env = {**os.environ, "NATS_URL": nats, "DATABASE_URL": database, "JWT_SECRET": SECRET, "RUST_LOG": "warn",
                "GATEWAY_LISTEN": f"127.0.0.1:{self.port}", "ADMIN_LISTEN": "127.0.0.1:0"}
         self.process = subprocess.Popen([binary], env=env, stdout=open(folder / "gateway.log", "ab"), stderr=subprocess.STDOUT)
@@ -192,7 +187,7 @@ def main():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="history-"))
     processes = []
     try:
-        ok = bench(args, folder, processes)
+        ok = measure(args, folder, processes)
     finally:
         for process in reversed(processes):
             process.terminate()
@@ -204,10 +199,10 @@ def main():
     sys.exit(0 if ok else 1)
 
 
-def bench(args, folder, processes):
+def measure(args, folder, processes):
     postgres = Postgres(folder / "pg")
     processes.append(postgres.process)
-    port = free_port()
+    port = bench.free_port()
     server = shutil.which("nats-server", path=f"{ROOT / '.tools/venv/bin'}:{os.environ['PATH']}")
     processes.append(subprocess.Popen([server, "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(folder / "js")], stderr=subprocess.DEVNULL))
     nats = f"nats://127.0.0.1:{port}"
