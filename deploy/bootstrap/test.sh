@@ -65,8 +65,10 @@ export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(nproc) * 3))}"
 mkdir -p $log
 required 'tools' $bootstrap/tools.sh
 required 'browser' $bootstrap/browser.sh
-required 'build' make build
-required 'build of the tests' cargo test --release --workspace --locked --no-run
+required 'build of the dashboard' make dashboard/dist/index.html
+# The binaries with the tests, in one: `make build` before it would compile much a second time,
+# because the tests' dependencies ask for more features of what both use.
+required 'build' cargo test --release --workspace --locked --no-run
 counted 's/^test result: .* \([0-9]*\) passed.*/\1/p' 's/^test result: .* \([0-9]*\) failed.*/\1/p' \
     'Rust' cargo test --release --workspace --locked --no-fail-fast
 counted 's/^ *Tests .* \([0-9]*\) passed.*/\1/p' 's/^ *Tests .* \([0-9]*\) failed.*/\1/p' \
