@@ -20,6 +20,7 @@ use crate::checkpoint;
 use crate::connection::{self, Connection};
 use crate::edits::Edits;
 use crate::event::Origin;
+use crate::flood::Floods;
 use crate::gate::Gate;
 use crate::ledger::{Bookkeeper, LedgerError, Ledgers, Named, Predecessors};
 use crate::matches::Matches;
@@ -360,6 +361,8 @@ async fn connections(
     way: Way<'_>,
 ) -> Outcome {
     let mut pause = FIRST_PAUSE;
+    // They outlive the connections: Telegram remembers too.
+    let floods = Floods::new(Arc::clone(name), shared.stats.requests.clone());
     while !stop.is_cancelled() {
         let began = Instant::now();
         let opened = tokio::select! {
@@ -369,7 +372,7 @@ async fn connections(
         let end = match opened {
             Ok(gate) => {
                 session.go_through(gate.address());
-                let mut connection = Connection::new(Arc::clone(session), shared.api_id);
+                let mut connection = Connection::new(Arc::clone(session), shared.api_id, floods.clone());
                 let calls = connection.calls();
                 let end = tokio::select! {
                     end = pump.live(&mut connection, stop, || shared.roster.up(name)) => end,

@@ -15,11 +15,12 @@ use grammers_client::client::ClientConfiguration;
 use grammers_mtproto::transport;
 use grammers_mtsender::{ConnectionParams, InvocationError, NoRetries, SenderPool};
 use grammers_session::updates::UpdatesLike;
-use grammers_tl_types::{RemoteCall, functions};
+use grammers_tl_types::{Identifiable, RemoteCall, functions};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::flood::Floods;
 use crate::session::MemorySession;
 
 /// Updates between the socket and the pump, which drains them at once. When it is full the library
@@ -31,6 +32,9 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 const PING_EVERY: Duration = Duration::from_secs(10);
 /// A ping that takes longer tells that the link is dead.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// For a wait whose length Telegram does not say: an account that is frozen, for one.
+const UNNAMED_WAIT: Duration = Duration::from_mins(1);
 
 /// What a request may come to.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +117,7 @@ pub struct Connection {
 #[derive(Clone)]
 pub struct Calls {
     client: Client,
+    floods: Floods,
     /// Asks for a ping before its time.
     nudge: Arc<Notify>,
 }
@@ -126,9 +131,9 @@ pub struct Received {
 }
 
 impl Connection {
-    /// Prepares a connection; it opens with the first request.
+    /// Prepares a connection; it opens with the first request. The budgets are the account's.
     #[must_use]
-    pub fn new(session: Arc<MemorySession>, api_id: i32) -> Self {
+    pub fn new(session: Arc<MemorySession>, api_id: i32, floods: Floods) -> Self {
         // The capacity is not zero.
         let capacity = NonZeroUsize::new(UPDATES_CAPACITY).unwrap_or(NonZeroUsize::MIN);
         let parameters = ConnectionParams {
@@ -150,6 +155,7 @@ impl Connection {
         Self {
             calls: Calls {
                 client,
+                floods,
                 nudge: Arc::default(),
             },
             updates,
@@ -195,15 +201,45 @@ impl Drop for Connection {
 }
 
 impl Calls {
-    /// Makes a request.
+    /// Makes a request, once its method's budget has room for it. While the method is closed for
+    /// the account, the answer is that wait, and nothing is asked.
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn call<R: RemoteCall>(&self, request: &R) -> Result<R::Return, CallError> {
-        match timeout(CALL_TIMEOUT, self.client.invoke(request)).await {
+    pub async fn call<R: RemoteCall + Identifiable>(&self, request: &R) -> Result<R::Return, CallError> {
+        self.floods.admit(R::CONSTRUCTOR_ID).await.map_err(CallError::Flood)?;
+        self.invoke(request).await
+    }
+
+    /// The same for what has time: it leaves half of the method's budget to what is urgent.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn call_in_spare_time<R: RemoteCall + Identifiable>(&self, request: &R) -> Result<R::Return, CallError> {
+        self.floods
+            .admit_spare(R::CONSTRUCTOR_ID)
+            .await
+            .map_err(CallError::Flood)?;
+        self.invoke(request).await
+    }
+
+    /// What the account may ask for.
+    #[must_use]
+    pub fn floods(&self) -> &Floods {
+        &self.floods
+    }
+
+    async fn invoke<R: RemoteCall + Identifiable>(&self, request: &R) -> Result<R::Return, CallError> {
+        let answer = match timeout(CALL_TIMEOUT, self.client.invoke(request)).await {
             Ok(answer) => answer.map_err(CallError::from),
             Err(_) => Err(CallError::Timeout),
-        }
+        };
+        let flood = match &answer {
+            Err(CallError::Flood(wait)) => Some(*wait),
+            _ => None,
+        };
+        self.floods.answered(R::CONSTRUCTOR_ID, flood, answer.is_err());
+        answer
     }
 
     /// Pings until the link is dead. Never returns while it lives.
@@ -235,7 +271,7 @@ impl From<InvocationError> for CallError {
     fn from(error: InvocationError) -> Self {
         match error {
             InvocationError::Rpc(error) => match (error.code, error.name.as_str(), error.value) {
-                (420, _, seconds) => Self::Flood(Duration::from_secs(u64::from(seconds.unwrap_or(1)))),
+                (420, _, seconds) => Self::Flood(seconds.map_or(UNNAMED_WAIT, |s| Duration::from_secs(u64::from(s)))),
                 (303, name, Some(dc)) if name.ends_with("_MIGRATE") => Self::Elsewhere(dc.cast_signed()),
                 (401, "SESSION_PASSWORD_NEEDED", _) => Self::Refused {
                     code: error.code,

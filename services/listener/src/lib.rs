@@ -18,6 +18,7 @@ mod connection;
 mod edits;
 mod event;
 mod finding;
+mod flood;
 mod gate;
 mod ledger;
 mod login;

@@ -4,6 +4,7 @@ use tgmesh_lifecycle::metrics::{Counter, Gauge, Histogram, Metrics};
 use tgmesh_proto::detection::Family;
 use tgmesh_proto::matched::MatchKind;
 
+use crate::flood::Method;
 use crate::ledger::Outcome;
 
 /// All of them. Clones share.
@@ -101,6 +102,74 @@ pub struct Stats {
     pub chats_missing: Gauge,
     /// Sightings that were forgotten before their time, for want of room.
     pub crowded_out: Counter,
+    /// Requests to Telegram.
+    pub requests: Requests,
+}
+
+/// Requests to Telegram by method, in the order of [`Method::ALL`].
+#[derive(Debug, Clone)]
+pub struct Requests {
+    made: [Counter; Method::ALL.len()],
+    refused: [Counter; Method::ALL.len()],
+    held_back: [Counter; Method::ALL.len()],
+    flood_waits: [Counter; Method::ALL.len()],
+    flood_seconds: [Counter; Method::ALL.len()],
+}
+
+impl Requests {
+    /// Registers them.
+    #[must_use]
+    pub fn new(metrics: &Metrics) -> Self {
+        let by_method =
+            |name, help| Method::ALL.map(|method| metrics.counter_with(name, help, &[("method", method.name())]));
+        Self {
+            made: by_method("requests_total", "Requests to Telegram that were answered or given up"),
+            refused: by_method(
+                "requests_refused_total",
+                "Requests to Telegram without a good answer: refused, flooded, or not answered in time",
+            ),
+            held_back: by_method(
+                "requests_held_back_total",
+                "Requests that were not made because Telegram had asked to wait with their method",
+            ),
+            flood_waits: by_method("flood_waits_total", "Times that Telegram asked to wait with a method"),
+            flood_seconds: by_method(
+                "flood_wait_seconds_total",
+                "For how long methods were closed because Telegram asked to wait",
+            ),
+        }
+    }
+
+    /// Requests that were made.
+    #[must_use]
+    pub fn made(&self, method: Method) -> &Counter {
+        // `ALL` is in the order of the variants.
+        &self.made[method as usize]
+    }
+
+    /// Requests without a good answer.
+    #[must_use]
+    pub fn refused(&self, method: Method) -> &Counter {
+        &self.refused[method as usize]
+    }
+
+    /// Requests that were not made.
+    #[must_use]
+    pub fn held_back(&self, method: Method) -> &Counter {
+        &self.held_back[method as usize]
+    }
+
+    /// Waits that Telegram asked for.
+    #[must_use]
+    pub fn flood_waits(&self, method: Method) -> &Counter {
+        &self.flood_waits[method as usize]
+    }
+
+    /// For how long a method was closed, in seconds.
+    #[must_use]
+    pub fn flood_seconds(&self, method: Method) -> &Counter {
+        &self.flood_seconds[method as usize]
+    }
 }
 
 impl Stats {
@@ -222,6 +291,7 @@ impl Stats {
             ),
             seen_addresses: metrics.gauge("seen_addresses", "Addresses that were seen within the window"),
             seen_sightings: metrics.gauge("seen_sightings", "Sightings of addresses within the window"),
+            requests: Requests::new(metrics),
             crowded_out: counter(
                 "seen_crowded_out_total",
                 "Sightings that were forgotten before their time, for want of room",

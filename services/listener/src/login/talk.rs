@@ -6,9 +6,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use grammers_session::Session as _;
 use grammers_session::updates::UpdatesLike;
-use grammers_tl_types::RemoteCall;
+use grammers_tl_types::{Identifiable, RemoteCall};
 
 use crate::connection::{self, CallError, Calls, Connection};
+use crate::flood::Floods;
 use crate::session::MemorySession;
 
 /// An account moves once; more is a loop.
@@ -22,6 +23,7 @@ pub struct Talk {
     session: Arc<MemorySession>,
     api_id: i32,
     connection: Connection,
+    floods: Floods,
     /// Nothing was answered on it yet.
     is_fresh: bool,
 }
@@ -35,11 +37,13 @@ impl Talk {
         connection::pin(dc.as_deref(), &session)
             .await
             .context("couldn't find Telegram")?;
-        let connection = Connection::new(Arc::clone(&session), api_id);
+        let floods = Floods::unobserved();
+        let connection = Connection::new(Arc::clone(&session), api_id, floods.clone());
         Ok(Self {
             session,
             api_id,
             connection,
+            floods,
             is_fresh: true,
         })
     }
@@ -60,7 +64,7 @@ impl Talk {
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn ask<R: RemoteCall>(&mut self, request: &R) -> Result<R::Return, CallError> {
+    pub async fn ask<R: RemoteCall + Identifiable>(&mut self, request: &R) -> Result<R::Return, CallError> {
         let (mut moves, mut tries) = (0, 0);
         loop {
             let answer = self.connection.calls().call(request).await;
@@ -113,6 +117,6 @@ impl Talk {
 
     fn connect(&mut self) {
         self.is_fresh = true;
-        self.connection = Connection::new(Arc::clone(&self.session), self.api_id);
+        self.connection = Connection::new(Arc::clone(&self.session), self.api_id, self.floods.clone());
     }
 }

@@ -14,6 +14,8 @@ use crate::peers;
 pub(super) const PAGE: i32 = 100;
 /// Pages of a history that are read in one go; then others have their turn.
 const MAX_PAGES: usize = 50;
+/// A wait between two pages that is sat out.
+const SHORT_WAIT: Duration = Duration::from_secs(10);
 /// Most pages of dialogs.
 const MAX_DIALOG_PAGES: usize = 100;
 
@@ -304,8 +306,8 @@ async fn read_history(
         };
         let mut page = match calls.call(&request).await {
             Ok(answer) => page_of(answer),
-            Err(CallError::Flood(wait)) => {
-                tracing::info!(wait_s = wait.as_secs(), "waiting before reading more history");
+            // A longer one is waited for by whoever ordered this, and others have their turn.
+            Err(CallError::Flood(wait)) if wait <= SHORT_WAIT => {
                 tokio::time::sleep(wait + Duration::from_millis(500)).await;
                 continue;
             }

@@ -263,7 +263,6 @@ impl Life<'_> {
         let Some(pace) = self.repair_pace(channel) else { return };
         match error {
             CallError::Flood(wait) => {
-                tracing::info!(%account, chat_id = chat, wait_s = wait.as_secs(), "Telegram asks to wait with missing messages");
                 pace.wait(wait);
             }
             CallError::Timeout => pace.fail(RETRY),

@@ -69,7 +69,7 @@ fn follow_on(start: Content, ledger: Arc<Ledger>, budget: &Budget) -> Follower {
         let (end, session) = (end.clone(), Arc::clone(&session));
         async move {
             let _assigning = assigning;
-            let mut connection = Connection::new(session, 1);
+            let mut connection = Connection::new(session, 1, crate::flood::Floods::unobserved());
             Pump::new(context, sender).live(&mut connection, &end, || {}).await
         }
     });

@@ -133,7 +133,6 @@ impl Life<'_> {
         };
         match error {
             CallError::Flood(wait) => {
-                tracing::info!(%account, channel_id = id, wait_s = wait.as_secs(), "Telegram asks to wait");
                 track.pace.wait(wait);
             }
             CallError::Timeout => track.pace.fail(RETRY),
