@@ -27,7 +27,7 @@ pub use sim::{
 };
 pub use world::message::{Author, Button, Entity, EntityKind, Forward};
 pub use world::peer::ChatKind;
-pub use world::{Change, Draft, Folder, Ids, WorldError};
+pub use world::{Change, Draft, Folder, HistoryRequest, Ids, WorldError};
 
 /// Runs the simulator until the process is told to stop.
 ///

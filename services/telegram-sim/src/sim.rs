@@ -24,7 +24,7 @@ use crate::posted::{Page, PostedLog};
 use crate::rpc::DC_ID;
 use crate::scenario;
 use crate::world::peer::ChatKind;
-use crate::world::{Change, Draft, Ids, Size, World, WorldError};
+use crate::world::{Change, Draft, HistoryRequest, Ids, Size, World, WorldError};
 
 pub(crate) use keys::Key;
 pub use keys::{KeyInfo, OtherKey};
@@ -173,6 +173,22 @@ impl Sim {
     /// [`WorldError`]
     pub fn post(&self, draft: Draft) -> Result<Change, WorldError> {
         self.shared.world().post(draft, clock::now_us(), false)
+    }
+
+    /// Posts a message as of an earlier day, seconds since the epoch. Its number is the next one,
+    /// as for any other: a past is to be posted before its present.
+    ///
+    /// # Errors
+    /// [`WorldError`]
+    pub fn post_dated(&self, draft: Draft, date_s: u32) -> Result<Change, WorldError> {
+        self.shared.world().post(draft, u64::from(date_s) * 1_000_000, false)
+    }
+
+    /// Requests for a chat's history that were answered, in the order in which they came; the
+    /// last thousands of them.
+    #[must_use]
+    pub fn history_requests(&self) -> Vec<HistoryRequest> {
+        self.shared.world().reads.all()
     }
 
     /// Replaces a message's text, entities, buttons and addresses; author, answer and origin

@@ -13,6 +13,7 @@ pub(crate) mod message;
 pub(crate) mod peer;
 mod populate;
 mod post;
+mod reads;
 pub(crate) mod srp;
 pub(crate) mod timeline;
 
@@ -24,6 +25,7 @@ pub(crate) use identity::Identity;
 pub use ids::Ids;
 pub(crate) use login::{CodeState, Door, Logins, Token};
 pub use post::{Change, Draft};
+pub use reads::HistoryRequest;
 
 use crate::faults::armed::Faults;
 use crate::mtproto::outbox::Outbox;
@@ -97,6 +99,7 @@ pub(crate) struct World {
     pub(crate) posted: Arc<PostedLog>,
     pub(crate) faults: Arc<Faults>,
     pub(crate) logins: Logins,
+    pub(crate) reads: reads::Reads,
 }
 
 /// How large the world is.

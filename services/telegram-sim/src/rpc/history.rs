@@ -12,8 +12,11 @@ use crate::world::timeline::{Entry, Timeline};
 const MAX_PAGE: i32 = 100;
 
 /// `messages.getHistory`
-pub(super) fn page(world: &World, caller: &Caller, ask: &messages::GetHistory) -> Answer {
+pub(super) fn page(world: &mut World, caller: &Caller, ask: &messages::GetHistory) -> Answer {
     let id = peers::peer(world, caller, &ask.peer)?;
+    if let Some(account) = world.accounts.get(caller.account) {
+        world.reads.note(&account.name, id);
+    }
     let Some(chat) = world.chats.get(&id) else {
         // A person without a private chat: a history, but an empty one.
         return Ok(own_messages(Vec::new(), 0, &Company::default(), caller).to_bytes());

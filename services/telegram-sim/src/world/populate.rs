@@ -8,6 +8,7 @@ use rand::rngs::SmallRng;
 
 use super::message::{Content, Service};
 use super::peer::{CHANNEL_BASE, ChatKind, ChatPeer, User};
+use super::reads::Reads;
 use super::timeline::Timeline;
 use super::{Account, Chat, Door, Identity, Logins, Size, World};
 use crate::faults::armed::Faults;
@@ -66,6 +67,7 @@ pub(super) fn world(seed: u64, size: Size, now_s: i64, posted: Arc<PostedLog>, f
         posted,
         faults,
         logins: Logins::default(),
+        reads: Reads::default(),
     };
 
     for i in 0..size.accounts {
