@@ -30,6 +30,8 @@ pub const SESSIONS: &str = "tgmesh_sessions";
 pub const LEDGER: &str = "tgmesh_ledger";
 /// KV bucket of chat assignments.
 pub const ASSIGNMENTS: &str = "tgmesh_assignments";
+/// KV bucket of orders for history.
+pub const BACKFILLS: &str = "tgmesh_backfills";
 /// KV bucket of revoked tokens and subjects.
 pub const REVOCATIONS: &str = "tgmesh_revocations";
 
@@ -39,6 +41,12 @@ const DETECTIONS_PREFIX: &str = "tgmesh.v1.detections.";
 #[must_use]
 pub fn detection(chat_id: i64, family: Family) -> String {
     format!("{DETECTIONS_PREFIX}{chat_id}.{}", family.as_str())
+}
+
+/// `tgmesh.v1.detections.<chat_id>.*`
+#[must_use]
+pub fn detections_of(chat_id: i64) -> String {
+    format!("{DETECTIONS_PREFIX}{chat_id}.*")
 }
 
 /// Chat id and family of a detection's subject; nothing if it is none.

@@ -10,11 +10,13 @@ use tgmesh_lifecycle::Process;
 use tgmesh_stream::Mesh;
 use tgmesh_stream::lease::{Ended, Lease, Tenure};
 use tgmesh_stream::publish::Publisher;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::assignments::{Assigner, Assignments, Racing};
+use crate::backfill::{self, Orders, Runner};
 use crate::chats::{Hints, Seeker, Turns};
 use crate::checkpoint;
 use crate::connection::{self, Connection};
@@ -93,6 +95,12 @@ pub struct Shared {
     pub racing: Racing,
     /// What other accounts know of a chat that is handed over.
     pub predecessors: Predecessors,
+    /// What is to be fetched from the past.
+    pub orders: Orders,
+    /// How much of it may be on its way at once.
+    pub pages: Arc<Semaphore>,
+    /// Its figures.
+    pub past: backfill::Figures,
     /// How each account does.
     pub roster: Roster,
     /// Figures.
@@ -183,6 +191,27 @@ async fn listen(shared: &Shared, slots: &Slots, name: &Arc<str>, account_no: u32
     let peers = Arc::new(Peers::restore(&session.channels(), &watch));
     let (checkpoint, settler) = checkpoint::checkpoint(Arc::clone(&session), Arc::clone(&ledger), shared.stats.clone());
     let (sender, receiver) = queue::queue(&shared.budgets.add());
+    let (pages, past) = mpsc::channel(1);
+    let mut runner = Runner {
+        account: Arc::clone(name),
+        account_no,
+        instance: Arc::clone(&shared.process.instance),
+        epoch: tenure.epoch(),
+        mesh: shared.mesh.clone(),
+        orders: shared.orders.clone(),
+        slots: slots.clone(),
+        assignments: shared.assignments.clone(),
+        session: Arc::clone(&session),
+        peers: Arc::clone(&peers),
+        watch: Arc::clone(&watch),
+        duties: Arc::clone(&duties),
+        worker: pages,
+        pages: Arc::clone(&shared.pages),
+        figures: shared.past.clone(),
+        pace: backfill::Pace::new(),
+        told: None,
+        failures: 0,
+    };
     let worker = Worker {
         origin: Origin {
             instance: Arc::clone(&shared.process.instance),
@@ -202,6 +231,7 @@ async fn listen(shared: &Shared, slots: &Slots, name: &Arc<str>, account_no: u32
         peers: Arc::clone(&peers),
         publisher: shared.publisher.clone(),
         checkpoint,
+        past,
         stats: shared.stats.clone(),
     };
     let worker = tokio::spawn(worker.run(receiver, stop.clone()));
@@ -224,7 +254,7 @@ async fn listen(shared: &Shared, slots: &Slots, name: &Arc<str>, account_no: u32
             shared,
             name,
             &session,
-            (&mut pump, &mut seeker),
+            (&mut pump, &mut seeker, &mut runner),
             &stop,
             Way {
                 tenure,
@@ -356,7 +386,7 @@ async fn connections(
     shared: &Shared,
     name: &Arc<str>,
     session: &Arc<MemorySession>,
-    (pump, seeker): (&mut Pump, &mut Seeker),
+    (pump, seeker, runner): (&mut Pump, &mut Seeker, &mut Runner),
     stop: &CancellationToken,
     way: Way<'_>,
 ) -> Outcome {
@@ -377,6 +407,7 @@ async fn connections(
                 let end = tokio::select! {
                     end = pump.live(&mut connection, stop, || shared.roster.up(name)) => end,
                     never = seeker.seek(&calls) => match never {},
+                    never = runner.work(&calls) => match never {},
                 };
                 drop(connection);
                 // Before anything else: a successor must find the line free.

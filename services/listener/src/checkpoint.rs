@@ -9,6 +9,7 @@ use tgmesh_stream::publish::{PublishError, Receipt};
 use tokio::sync::Notify;
 use tracing::Span;
 
+use crate::backfill::Settled;
 use crate::ledger::{Account, Ledger, StoredEvent};
 use crate::peers;
 use crate::queue::Reached;
@@ -20,7 +21,8 @@ pub struct UnderWay {
     /// The stream's promise.
     pub receipt: Receipt,
     /// When its message came off the socket, µs since the epoch.
-    pub received_us: i64,
+    /// Nothing for a message of the past, which nobody waits for.
+    pub received_us: Option<i64>,
     /// Ends with the ack.
     pub span: Span,
     /// The chapter and message whose detection it is; nothing for a match.
@@ -34,6 +36,7 @@ struct Batch {
     accounts: Vec<Account>,
     account: Option<AccountPosition>,
     channels: HashMap<i64, ChannelPosition>,
+    pages: Vec<Settled>,
 }
 
 #[derive(Default)]
@@ -86,6 +89,24 @@ impl Checkpoint {
         accounts: impl IntoIterator<Item = Account>,
         reached: impl IntoIterator<Item = Reached>,
     ) {
+        self.add(events, |batch| {
+            batch.accounts.extend(accounts);
+            for reached in reached {
+                match reached {
+                    Reached::Account(position) => batch.account = Some(position),
+                    Reached::Channel(id, position) => drop(batch.channels.insert(id, position)),
+                }
+            }
+        });
+    }
+
+    /// Hands over what messages of the past sent, and who is to be told when that and everything
+    /// before it is stored.
+    pub fn note_past(&self, events: Vec<UnderWay>, page: Option<Settled>) {
+        self.add(events, |batch| batch.pages.extend(page));
+    }
+
+    fn add(&self, events: Vec<UnderWay>, fill: impl FnOnce(&mut Batch)) {
         let mut inner = self.shared.lock();
         // Entries without events wait for those before them: they join the last batch, so that a
         // long wait does not pile up places.
@@ -96,13 +117,7 @@ impl Checkpoint {
             });
         }
         let Some(batch) = inner.batches.back_mut() else { return };
-        batch.accounts.extend(accounts);
-        for reached in reached {
-            match reached {
-                Reached::Account(position) => batch.account = Some(position),
-                Reached::Channel(id, position) => drop(batch.channels.insert(id, position)),
-            }
-        }
+        fill(batch);
         drop(inner);
         self.shared.more.notify_one();
     }
@@ -145,6 +160,7 @@ impl Settler {
             if batch.account.is_some() || !batch.channels.is_empty() {
                 self.session.advance(batch.account, batch.channels);
             }
+            batch.pages.into_iter().for_each(Settled::tell);
         }
     }
 
@@ -156,14 +172,16 @@ impl Settler {
                     id,
                     seq: stored.seq,
                 }));
-                let took = clock::now_us() - event.received_us;
                 self.stats.published.inc();
                 if stored.duplicate {
                     self.stats.duplicates.inc();
                 }
-                self.stats
-                    .received_to_published
-                    .observe_us(u64::try_from(took).unwrap_or(0));
+                if let Some(received_us) = event.received_us {
+                    let took = clock::now_us() - received_us;
+                    self.stats
+                        .received_to_published
+                        .observe_us(u64::try_from(took).unwrap_or(0));
+                }
                 event.span.record("messaging.nats.sequence", stored.seq);
                 true
             }

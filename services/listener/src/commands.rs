@@ -1,6 +1,7 @@
 //! What the binary does besides listening. These commands end by themselves, so they have no
 //! admin port and leave a running service alone.
 
+mod backfill;
 mod chats;
 mod import;
 mod sessions;
@@ -23,7 +24,7 @@ use crate::watch::Wanted;
 pub fn is_command(args: &Args) -> bool {
     matches!(
         args.command,
-        Some(Command::Login(_) | Command::Sessions(_) | Command::Chats(_))
+        Some(Command::Login(_) | Command::Sessions(_) | Command::Chats(_) | Command::Backfill(_))
     )
 }
 
@@ -53,10 +54,12 @@ pub fn main(args: &Args) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    // Its end is not that of the work.
+    let is_detachable = matches!(work, Work::Backfill(..));
     let done = runtime.block_on(async {
         tokio::select! {
             done = work.execute() => done,
-            _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+            _ = tokio::signal::ctrl_c(), if !is_detachable => bail!("interrupted"),
         }
     });
     // What is under way is a connection that nobody needs any more.
@@ -72,7 +75,13 @@ pub fn main(args: &Args) -> ExitCode {
 }
 
 /// A command with all that it needs.
-struct Work {
+enum Work {
+    Sessions(SessionWork),
+    Backfill(backfill::Ask, NatsConfig),
+}
+
+/// A command about sessions, or with them.
+struct SessionWork {
     sessions: Sessions,
     nats: NatsConfig,
     task: Task,
@@ -92,9 +101,13 @@ enum Task {
 
 impl Work {
     fn read(args: &Args, faults: &mut Faults) -> Option<Self> {
+        if let Some(Command::Backfill(wanted)) = &args.command {
+            let (ask, nats) = (backfill::read(wanted, faults), args.nats(faults));
+            return Some(Self::Backfill(ask?, nats?));
+        }
         let places = args.sessions_and_nats(faults);
         let task = match args.command.as_ref()? {
-            Command::Run => return None,
+            Command::Run | Command::Backfill(_) => return None,
             Command::Login(login) => read_login(args, login, faults),
             Command::Sessions(command) => {
                 let asks = matches!(command, SessionsCommand::Check { .. } | SessionsCommand::Revoke { .. });
@@ -111,13 +124,23 @@ impl Work {
             }
         };
         let (sessions, nats) = places?;
-        Some(Self {
+        Some(Self::Sessions(SessionWork {
             sessions,
             nats,
             task: task?,
-        })
+        }))
     }
 
+    /// Whether all was well.
+    async fn execute(self) -> anyhow::Result<bool> {
+        match self {
+            Self::Sessions(work) => work.execute().await,
+            Self::Backfill(ask, nats) => backfill::run(ask, &nats).await,
+        }
+    }
+}
+
+impl SessionWork {
     /// Whether all was well.
     async fn execute(self) -> anyhow::Result<bool> {
         let Self { sessions, nats, task } = self;

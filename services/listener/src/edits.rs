@@ -128,6 +128,24 @@ impl Edits {
         }
     }
 
+    /// An empty memory that forgets nothing for its age.
+    #[must_use]
+    pub fn unbounded_in_time() -> Self {
+        Self::new(Duration::MAX)
+    }
+
+    /// Whether a message is known.
+    #[must_use]
+    pub fn knows(&self, key: Key) -> bool {
+        self.messages.contains_key(&key)
+    }
+
+    /// Whether a message of this time is one whose edits are followed.
+    #[must_use]
+    pub fn follows(&self, date_s: i64, now_s: i64) -> bool {
+        now_s.saturating_sub(date_s) <= self.window_s
+    }
+
     /// Notes a state of a message and tells what changed against the one before. `sender` is asked
     /// for only when there is something to remember.
     pub fn message(
@@ -221,6 +239,10 @@ impl Edits {
 
     /// Takes an event from the stream, in the stream's order.
     pub fn replay(&mut self, key: Key, event: Detection, stored_s: i64) {
+        // What was fetched from the far past must not crowd out what is edited now.
+        if event.listener.backfill && !self.follows(event.message.date_ms / 1000, stored_s) {
+            return;
+        }
         let known = self.messages.entry(key).or_insert_with(|| Known {
             chat_id: event.chat.id,
             kind: event.chat.kind,

@@ -37,6 +37,8 @@ pub struct Subject {
     pub sender: Option<Sender>,
     /// It was fetched from history.
     pub backfill: bool,
+    /// It was fetched because somebody ordered it: the ledger does not know it, and nobody waits.
+    pub is_ordered: bool,
 }
 
 impl Subject {
@@ -71,6 +73,7 @@ impl Subject {
             message,
             sender,
             backfill,
+            is_ordered: false,
         }
     }
 
@@ -93,6 +96,7 @@ impl Subject {
             message,
             sender: known.sender.clone(),
             backfill: false,
+            is_ordered: false,
         }
     }
 }

@@ -11,6 +11,7 @@
 
 mod account;
 mod assignments;
+mod backfill;
 mod chats;
 mod checkpoint;
 pub mod commands;
@@ -58,6 +59,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::account::Shared;
 use crate::assignments::Assignments;
+use crate::backfill::Orders;
 use crate::ledger::{Ledgers, Predecessors};
 use crate::memory::Follower;
 use crate::queue::Budgets;
@@ -95,13 +97,14 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
         let leases = patiently("leases", || Leases::open(&mesh, &process.instance)).await;
         let assignments = patiently("assignments", || Assignments::open(&mesh)).await;
         let predecessors = patiently("ledger", || Predecessors::open(&mesh)).await;
+        let orders = patiently("backfills", || Orders::open(&mesh)).await;
         let seen = Arc::new(seen::Memory::new(config.seen_window, stats.crowded_out.clone()));
         let (edits, read) = memory::rebuild(&mesh, config.edit_window, &config.accounts, &seen).await;
         let matches = matches::rebuild(&mesh, config.edit_window, &config.accounts).await;
-        let buckets = (leases, assignments, predecessors);
+        let buckets = (leases, assignments, predecessors, orders);
         anyhow::Ok((store, buckets, edits, matches, seen, read))
     };
-    let (store, (leases, assignments, predecessors), edits, matches, seen, read) = tokio::select! {
+    let (store, (leases, assignments, predecessors, orders), edits, matches, seen, read) = tokio::select! {
         () = soft.cancelled() => return Ok(()),
         ready = ready => ready?,
     };
@@ -153,6 +156,9 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
         assignments,
         racing: config.racing,
         predecessors,
+        orders,
+        pages: backfill::pages(),
+        past: backfill::Figures::new(&process.metrics),
         mesh: mesh.clone(),
         turns: chats::Turns::new(stats.chats_missing.clone(), &config.accounts, Instant::now()),
         roster: roster.clone(),
@@ -171,6 +177,9 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
     process
         .tasks
         .spawn("assignments", shared.assignments.clone().follow(soft.clone()));
+    process
+        .tasks
+        .spawn("orders", shared.orders.clone().follow(soft.clone()));
     let mut order: Vec<_> = (0_u32..).zip(&config.accounts).collect();
     // Each process begins with other accounts.
     order.sort_by_key(|_| rand::random::<u64>());
@@ -280,6 +289,9 @@ async fn read_gauges(shared: Shared) {
         let (addresses, sightings) = shared.seen.len();
         stats.seen_addresses.set(addresses as f64);
         stats.seen_sightings.set(sightings as f64);
+        shared
+            .past
+            .orders(shared.orders.all().values().map(|kept| kept.order.state));
         let now = shared.publisher.counts().retries;
         stats.publish_retries.add(now.saturating_sub(retries));
         retries = now;

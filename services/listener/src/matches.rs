@@ -138,6 +138,24 @@ impl Matches {
         }
     }
 
+    /// An empty memory that forgets nothing for its age.
+    #[must_use]
+    pub fn unbounded_in_time() -> Self {
+        Self::new(Duration::MAX)
+    }
+
+    /// Whether a message of this time is one whose edits are followed.
+    #[must_use]
+    pub fn follows(&self, date_s: i64, now_s: i64) -> bool {
+        now_s.saturating_sub(date_s) <= self.window_s()
+    }
+
+    /// Whether a message is known.
+    #[must_use]
+    pub fn knows(&self, key: Key) -> bool {
+        self.messages.contains_key(&key)
+    }
+
     /// Notes a state of a message, and says what of it is new.
     pub fn message(&mut self, key: Key, state: State, candidates: &Candidates, now_s: i64) -> Outcome {
         let rules = candidates.rules.as_ref().map(|names| self.hasher.hash_one(names));
@@ -194,7 +212,11 @@ impl Matches {
     }
 
     /// Takes an event from the stream, in the stream's order.
-    fn replay(&mut self, key: Key, event: &Match, stored_s: i64) {
+    pub fn replay(&mut self, key: Key, event: &Match, stored_s: i64) {
+        // As finds are.
+        if event.listener.backfill && !self.follows(event.message.date_ms / 1000, stored_s) {
+            return;
+        }
         let link = (event.site.as_deref(), event.chain.as_deref(), event.raw.as_deref());
         let link = self
             .hasher

@@ -143,6 +143,18 @@ impl Peers {
         }
     }
 
+    /// The channel or supergroup that has this public name, in lower case.
+    #[must_use]
+    pub fn id_of_name(&self, name: &str) -> Option<i64> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let has = |chat: &KnownChat| {
+            chat.username
+                .as_ref()
+                .is_some_and(|known| known.eq_ignore_ascii_case(name))
+        };
+        inner.chats.iter().find(|(_, chat)| has(chat)).map(|(&id, _)| id)
+    }
+
     /// A sender as events show it.
     #[must_use]
     pub fn sender(&self, id: i64) -> Sender {

@@ -31,7 +31,7 @@ use crate::queue::{self, Change, Entry, Reached};
 use crate::session::{AccountPosition, ChannelPosition, MemorySession};
 use crate::stats::Stats;
 use crate::watch::Watch;
-pub use jobs::read_dialogs;
+pub use jobs::{Page as History, message_id, offset_peer as input_peer, page_of as history_of, read_dialogs};
 
 use boxes::{AccountBox, ChannelBox};
 use jobs::Event;

@@ -50,6 +50,46 @@ pub enum Command {
     Sessions(SessionsCommand),
     /// Shows the chats that accounts are in, and which of them `MONITORED_CHATS` means; no listener may be using them
     Chats(ChatsArgs),
+    /// Fetches the past of chats: a listener that watches them does it, beside what is live
+    Backfill(BackfillArgs),
+}
+
+/// What `backfill` takes.
+#[derive(Debug, Clone, clap::Args)]
+#[command(
+    after_help = "WHEN is a day (2026-11-01, in UTC), a time (2026-11-01T12:00:00Z) or a duration (7d: so long ago). What is \
+                  found is marked as fetched from the past, which clients leave out unless they ask for it; what the streams \
+                  hold already is not told again. Ctrl-C ends the display, not the order. Where DETECTION_RETENTION is set, \
+                  it is said which part will not be archived."
+)]
+pub struct BackfillArgs {
+    /// A watched chat: id as the Bot API shows it, or @name; may be given again
+    #[arg(long = "chat", value_name = "CHAT", allow_hyphen_values = true, required_unless_present_any = ["list", "cancel", "watch"])]
+    pub chats: Vec<String>,
+    /// Messages from here on
+    #[arg(long, value_name = "WHEN", required_unless_present_any = ["list", "cancel", "watch"])]
+    pub since: Option<String>,
+    /// Messages before this [default: now]
+    #[arg(long, value_name = "WHEN")]
+    pub until: Option<String>,
+    /// The account that is to read them [default: the one that watches the chat]
+    #[arg(long, value_name = "NAME")]
+    pub account: Option<String>,
+    /// Gives the order and does not wait for its end
+    #[arg(long)]
+    pub detach: bool,
+    /// As JSON lines
+    #[arg(long)]
+    pub json: bool,
+    /// Lists the orders
+    #[arg(long, conflicts_with_all = ["chats", "since", "until", "account", "detach", "cancel", "watch"])]
+    pub list: bool,
+    /// Takes an order back; what it has found stays
+    #[arg(long, value_name = "ID", conflicts_with_all = ["chats", "since", "until", "account", "detach", "watch"])]
+    pub cancel: Option<String>,
+    /// Shows an order until it is over
+    #[arg(long, value_name = "ID", conflicts_with_all = ["chats", "since", "until", "account", "detach"])]
+    pub watch: Option<String>,
 }
 
 /// What `chats` takes.
@@ -255,6 +295,11 @@ impl Args {
         let sessions = self.sessions(faults);
         let nats = faults.absorb(self.nats.read());
         Some((sessions?, nats?))
+    }
+
+    /// What the commands need that talk to nobody but NATS.
+    pub fn nats(&self, faults: &mut Faults) -> Option<NatsConfig> {
+        faults.absorb(self.nats.read())
     }
 
     /// What the commands that talk to Telegram need.

@@ -13,9 +13,11 @@ use tgmesh_proto::detection::{Detection, EventKind, Times};
 use tgmesh_proto::{codec, subject};
 use tgmesh_stream::lease::Tenure;
 use tgmesh_stream::publish::Publisher;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
+use crate::backfill::{self, Page};
 use crate::checkpoint::{Checkpoint, UnderWay};
 use crate::edits::{self, Edits, Key, State};
 use crate::event::{self, Origin, Subject};
@@ -65,6 +67,8 @@ pub struct Worker {
     pub publisher: Publisher,
     /// Where the account's place is moved.
     pub checkpoint: Checkpoint,
+    /// Pages of the past; they wait for whatever is live.
+    pub past: mpsc::Receiver<Page>,
     /// Figures.
     pub stats: Stats,
 }
@@ -75,11 +79,19 @@ impl Worker {
     pub async fn run(mut self, mut queue: Receiver, stop: CancellationToken) {
         let mut batch = Vec::with_capacity(BATCH);
         let mut found = Findings::default();
+        let mut page = None;
         loop {
             let received = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
                 received = queue.receive(&mut batch, BATCH) => received,
+                () = next_page(&mut self.past, &mut page) => {
+                    if !self.tenure.holds() {
+                        return;
+                    }
+                    self.piece(&mut page, &mut found).await;
+                    continue;
+                }
             };
             if received == 0 || !self.tenure.holds() {
                 return;
@@ -98,10 +110,28 @@ impl Worker {
         }
     }
 
+    /// Handles a piece of a page.
+    async fn piece(&mut self, page: &mut Option<Page>, found: &mut Findings) {
+        let Some(current) = page else { return };
+        let told = Arc::clone(&current.told);
+        let received_us = current.received_us;
+        let mut events = Vec::new();
+        for seen in current.piece() {
+            let finds = self.message(seen, received_us, Some(&*told), found, &mut events).await;
+            current.tally.messages += 1;
+            current.tally.finds += finds as u64;
+        }
+        current.tally.events += events.len() as u64;
+        let settled = if current.is_done() { page.take() } else { None };
+        self.checkpoint.note_past(events, settled.map(Page::into_settled));
+    }
+
     async fn handle(&mut self, entry: Entry, found: &mut Findings, events: &mut Vec<UnderWay>) {
         match entry.change {
             None | Some(Change::Passed(_)) => {}
-            Some(Change::Message(seen)) => self.message(*seen, entry.received_us, found, events).await,
+            Some(Change::Message(seen)) => {
+                self.message(*seen, entry.received_us, None, found, events).await;
+            }
             Some(Change::Deleted { chat_id, ids }) => {
                 for id in ids {
                     self.deletion(chat_id, id, entry.received_us, events).await;
@@ -110,7 +140,16 @@ impl Worker {
         }
     }
 
-    async fn message(&mut self, mut seen: Seen, received_us: i64, found: &mut Findings, events: &mut Vec<UnderWay>) {
+    /// Searches a message and tells what is new in it: against what is known, or, where it is one of
+    /// the past, against what the streams hold as well. Gives the number of its finds.
+    async fn message(
+        &mut self,
+        mut seen: Seen,
+        received_us: i64,
+        past: Option<&Mutex<backfill::Told>>,
+        found: &mut Findings,
+        events: &mut Vec<UnderWay>,
+    ) -> usize {
         self.stats.messages.inc();
         if seen.is_edit {
             self.stats.edits.inc();
@@ -145,26 +184,31 @@ impl Worker {
             ..Candidates::default()
         };
         candidates.take(found.unresolved.drain(..));
-        let finds = found.finds.drain(..).map(Finding::from).collect();
-        let Some(changes) = self.compare(&seen, finds, received_us) else {
-            return;
+        let finds: Vec<_> = found.finds.drain(..).map(Finding::from).collect();
+        let count = finds.len();
+        let Some(changes) = self.compare(&seen, finds, received_us, past) else {
+            return count;
         };
-        let told = self.tell(&seen, &candidates, received_us);
+        let told = self.tell(&seen, &candidates, received_us, past);
         if changes.is_empty() && told.is_empty() {
-            return;
+            return count;
         }
         let sender = seen.record.sender.map(|id| self.peers.sender(id));
-        let subject = Subject::of(&seen.record, sender, seen.source == Source::History, &self.peers);
+        let mut subject = Subject::of(&seen.record, sender, seen.source == Source::History, &self.peers);
+        subject.is_ordered = past.is_some();
         let times = (received_us, detected_us);
         self.publish_matches(&subject, told, &matched.names, times, &context, events)
             .await;
         if !changes.is_empty() {
-            let took = u64::try_from(detected_us - received_us).unwrap_or(0);
-            self.stats.received_to_detected.observe_us(took);
+            if past.is_none() {
+                let took = u64::try_from(detected_us - received_us).unwrap_or(0);
+                self.stats.received_to_detected.observe_us(took);
+            }
             self.publish(subject, changes, matched.names, times, &context, events)
                 .await;
         }
         drop(receive);
+        count
     }
 
     fn detect(&self, seen: &Seen, found: &mut Findings) {
@@ -200,11 +244,30 @@ impl Worker {
     }
 
     /// What changed against the state that is known; nothing when this one is not newer.
-    fn compare(&self, seen: &Seen, finds: Vec<Finding>, received_us: i64) -> Option<Vec<(EventKind, Finding)>> {
+    fn compare(
+        &self,
+        seen: &Seen,
+        finds: Vec<Finding>,
+        received_us: i64,
+        past: Option<&Mutex<backfill::Told>>,
+    ) -> Option<Vec<(EventKind, Finding)>> {
         let record = &seen.record;
         let (key, state) = self.state(seen);
         let sender = || record.sender.map(|id| self.peers.sender(id));
-        let change = self.edits().message(key, state, finds, received_us / 1_000_000, sender);
+        let now_s = received_us / 1_000_000;
+        let mut known = self.edits();
+        let change = match past {
+            Some(past) if !known.knows(key) => {
+                // The far past is not remembered: it would crowd out what may be edited yet.
+                if known.follows(state.date_s, now_s) {
+                    let _ = known.message(key, state, finds.clone(), now_s, sender);
+                }
+                let mut past = past.lock().unwrap_or_else(PoisonError::into_inner);
+                past.message(key, state, finds, now_s)
+            }
+            _ => known.message(key, state, finds, now_s, sender),
+        };
+        drop(known);
         match change {
             edits::Change::Finds(changes) => Some(changes),
             edits::Change::Stale => {
@@ -275,6 +338,7 @@ impl Worker {
         context: &TraceParent,
         events: &mut Vec<UnderWay>,
     ) {
+        let is_ordered = subject.is_ordered;
         let mut changes = changes.into_iter().peekable();
         let mut subject = Some(subject);
         while let Some((kind, find)) = changes.next() {
@@ -299,9 +363,10 @@ impl Worker {
                 id: event.id,
                 payload: codec::encode(&event),
                 span,
-                received_us,
+                received_us: (!is_ordered).then_some(received_us),
                 detection_of: i32::try_from(event.message.id)
                     .ok()
+                    .filter(|_| !is_ordered)
                     .map(|id| (ledger::chapter_of(event.chat.id, event.chat.kind), id)),
             };
             self.send(parcel, &context, events).await;
@@ -317,6 +382,17 @@ impl Worker {
 
     fn edits(&self) -> std::sync::MutexGuard<'_, Edits> {
         self.edits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits until there is a page to be handled. Safe to cancel.
+async fn next_page(pages: &mut mpsc::Receiver<Page>, page: &mut Option<Page>) {
+    if page.is_none() {
+        *page = pages.recv().await;
+    }
+    if page.is_none() {
+        // Nobody fetches any.
+        std::future::pending::<()>().await;
     }
 }
 

@@ -44,6 +44,13 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
         args: Vec<OsString>,
     },
+    /// Fetch the past of chats, by the listener that watches them
+    #[command(disable_help_flag = true)]
+    Backfill {
+        /// What `tgmesh-listener backfill` takes
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+        args: Vec<OsString>,
+    },
     /// Sign a token for the gateway and print it
     Token(token::Args),
     /// Make a key that signs tokens, and the key set that a gateway checks them with
@@ -124,6 +131,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Login { args } => accounts::hand_over("login", &args),
         Command::Sessions { args } => accounts::hand_over("sessions", &args),
         Command::Chats { args } => accounts::hand_over("chats", &args),
+        Command::Backfill { args } => service::hand_over("tgmesh-listener", "backfill", &args),
         Command::Revoke(args) => block_on(revoke::run(args)),
         Command::Tail(args) => block_on(tail::run(args)),
         Command::Load(args) => block_on(load::run(args)),
@@ -206,6 +214,7 @@ mod tests {
                 "login",
                 "sessions",
                 "chats",
+                "backfill",
                 "token",
                 "keygen",
                 "revoke",

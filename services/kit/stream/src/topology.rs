@@ -32,6 +32,9 @@ use crate::state::{self, StreamError};
 pub(crate) use epoch::{EPOCH_KEY, renew_epoch, settle_epoch};
 use plan::parts;
 
+/// An order for history that nobody has touched for so long is forgotten.
+const BACKFILLS_KEPT: Duration = Duration::from_hours(30 * 24);
+
 /// The streams and buckets of a mesh.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topology {
@@ -167,6 +170,10 @@ pub fn desired(config: &NatsConfig) -> Topology {
             bucket(subject::SESSIONS),
             bucket(subject::LEDGER),
             bucket(subject::ASSIGNMENTS),
+            BucketSpec {
+                max_age: Some(BACKFILLS_KEPT),
+                ..bucket(subject::BACKFILLS)
+            },
             bucket(subject::REVOCATIONS),
         ],
     }
@@ -247,6 +254,7 @@ async fn missing(mesh: &Mesh) -> Result<Vec<String>, StreamError> {
         subject::SESSIONS,
         subject::LEDGER,
         subject::ASSIGNMENTS,
+        subject::BACKFILLS,
         subject::REVOCATIONS,
     ];
     let mut missing = Vec::new();
@@ -317,6 +325,7 @@ mod tests {
                 ("tgmesh_sessions", false),
                 ("tgmesh_ledger", false),
                 ("tgmesh_assignments", false),
+                ("tgmesh_backfills", true),
                 ("tgmesh_revocations", false),
             ]
         );

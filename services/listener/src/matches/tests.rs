@@ -165,6 +165,7 @@ fn what_the_stream_holds_is_known() {
         },
         sender: None,
         backfill: false,
+        is_ordered: false,
     };
     let times = Times {
         received_us: 0,

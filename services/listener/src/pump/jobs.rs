@@ -346,7 +346,8 @@ async fn read_history(
     }
 }
 
-fn page_of(answer: enums::messages::Messages) -> Page {
+/// The messages of an answer.
+pub fn page_of(answer: enums::messages::Messages) -> Page {
     let (messages, chats, users) = match answer {
         enums::messages::Messages::Messages(answer) => (answer.messages, answer.chats, answer.users),
         enums::messages::Messages::Slice(answer) => (answer.messages, answer.chats, answer.users),
@@ -356,7 +357,8 @@ fn page_of(answer: enums::messages::Messages) -> Page {
     Page { messages, chats, users }
 }
 
-pub(super) fn message_id(message: &enums::Message) -> i32 {
+/// The id of a message, whatever it is.
+pub fn message_id(message: &enums::Message) -> i32 {
     match message {
         enums::Message::Message(message) => message.id,
         enums::Message::Service(message) => message.id,
@@ -388,7 +390,8 @@ fn date_of(messages: &[enums::Message], place: DialogPlace) -> Option<i32> {
     })
 }
 
-fn offset_peer(chat_id: i64, chats: &[enums::Chat], users: &[enums::User]) -> Option<enums::InputPeer> {
+/// A chat as requests name it, by those that came with the dialogs.
+pub fn offset_peer(chat_id: i64, chats: &[enums::Chat], users: &[enums::User]) -> Option<enums::InputPeer> {
     if let Some(channel_id) = peers::channel_id(chat_id) {
         let access_hash = chats.iter().find_map(|chat| match chat {
             enums::Chat::Channel(channel) if channel.id == channel_id => channel.access_hash,

@@ -1,6 +1,6 @@
 //! Watch rules and lost links: what a message gives besides addresses.
 
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tgmesh_detect::rules::{Matched, Place};
 use tgmesh_lifecycle::clock;
@@ -12,6 +12,7 @@ use tracing::Span;
 
 use super::Worker;
 use super::sending::Parcel;
+use crate::backfill;
 use crate::checkpoint::UnderWay;
 use crate::edits::Key;
 use crate::event::Subject;
@@ -38,9 +39,29 @@ impl Worker {
     }
 
     /// What of a message is to be told.
-    pub(super) fn tell(&self, seen: &Seen, candidates: &Candidates, received_us: i64) -> Vec<Told> {
+    pub(super) fn tell(
+        &self,
+        seen: &Seen,
+        candidates: &Candidates,
+        received_us: i64,
+        past: Option<&Mutex<backfill::Told>>,
+    ) -> Vec<Told> {
         let (key, state) = self.state(seen);
-        match self.matches().message(key, state, candidates, received_us / 1_000_000) {
+        let now_s = received_us / 1_000_000;
+        let mut known = self.matches();
+        let outcome = match past {
+            Some(past) if !known.knows(key) => {
+                let mut past = past.lock().unwrap_or_else(PoisonError::into_inner);
+                let outcome = past.candidates(key, state, candidates, now_s);
+                if known.follows(state.date_s, now_s) {
+                    let _ = known.message(key, state, candidates, now_s);
+                }
+                outcome
+            }
+            _ => known.message(key, state, candidates, now_s),
+        };
+        drop(known);
+        match outcome {
             Outcome::Tell(told) => told,
             Outcome::Stale => {
                 self.stats.stale.inc();
@@ -86,7 +107,7 @@ impl Worker {
                 id: event.id,
                 payload: codec::encode_match(&event),
                 span,
-                received_us,
+                received_us: (!subject.is_ordered).then_some(received_us),
                 detection_of: None,
             };
             self.send(parcel, &context, events).await;

@@ -17,7 +17,8 @@ pub(super) struct Parcel {
     pub(super) payload: Result<Vec<u8>, EncodeError>,
     /// Ends with the ack.
     pub(super) span: Span,
-    pub(super) received_us: i64,
+    /// Nothing for a message of the past, which nobody waits for.
+    pub(super) received_us: Option<i64>,
     /// The chapter and message whose detection it is; nothing for a match.
     pub(super) detection_of: Option<(i64, i32)>,
 }

@@ -80,7 +80,7 @@ impl Login {
 }
 
 /// Runs a command with its input from a named pipe: as it is, or as what is typed in a terminal.
-const RUNNER: &str = r#"
+pub const RUNNER: &str = r#"
 import os, pty, select, sys
 path, how, command = sys.argv[1], sys.argv[2], sys.argv[3:]
 if how == "pipe":

@@ -1,6 +1,7 @@
 //! The listener's binary between a real data centre's protocol and a real nats-server.
 
 mod accounts;
+mod backfill;
 mod chats;
 mod commands;
 mod edits;

@@ -1,7 +1,7 @@
 //! Several listeners share accounts: each account is with one of them at a time, whatever happens
 //! to its owner, and nothing that is posted is missed or told twice.
 
-mod fleet;
+pub mod fleet;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -13,11 +13,12 @@ const SERVICES: [&str; 4] = [
     "tgmesh-gateway",
     "tgmesh-telegram-sim",
 ];
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "up",
     "login",
     "sessions",
     "chats",
+    "backfill",
     "token",
     "keygen",
     "revoke",
