@@ -32,6 +32,8 @@ pub const LEDGER: &str = "tgmesh_ledger";
 pub const ASSIGNMENTS: &str = "tgmesh_assignments";
 /// KV bucket of orders for history.
 pub const BACKFILLS: &str = "tgmesh_backfills";
+/// What listeners know of their accounts' channels; key: account. Its age is bounded.
+pub const FIGURES: &str = "tgmesh_figures";
 /// KV bucket of revoked tokens and subjects.
 pub const REVOCATIONS: &str = "tgmesh_revocations";
 

@@ -22,6 +22,7 @@ use crate::checkpoint;
 use crate::connection::{self, Connection};
 use crate::edits::Edits;
 use crate::event::Origin;
+use crate::figures;
 use crate::flood::Floods;
 use crate::gate::Gate;
 use crate::ledger::{Bookkeeper, LedgerError, Ledgers, Named, Predecessors};
@@ -93,6 +94,8 @@ pub struct Shared {
     pub assignments: Assignments,
     /// Which of them several accounts watch at once.
     pub racing: Racing,
+    /// Requests a minute and account that find out whether a channel has something new.
+    pub polls_per_minute: u32,
     /// What other accounts know of a chat that is handed over.
     pub predecessors: Predecessors,
     /// What is to be fetched from the past.
@@ -236,6 +239,15 @@ async fn listen(shared: &Shared, slots: &Slots, name: &Arc<str>, account_no: u32
     };
     let worker = tokio::spawn(worker.run(receiver, stop.clone()));
     let settler = AbortOnDropHandle::new(tokio::spawn(settler.run()));
+    let board = figures::Board::default();
+    let telling = figures::keep(
+        shared.mesh.clone(),
+        Arc::clone(name),
+        Arc::clone(&shared.process.instance),
+        tenure.clone(),
+        board.clone(),
+    );
+    let _telling = AbortOnDropHandle::new(tokio::spawn(telling));
     let mut pump = Pump::new(
         Context {
             account: Arc::clone(name),
@@ -244,8 +256,12 @@ async fn listen(shared: &Shared, slots: &Slots, name: &Arc<str>, account_no: u32
             duties,
             peers,
             ledger,
+            // They outlive the connections: Telegram remembers too.
+            floods: Floods::new(Arc::clone(name), shared.stats.requests.clone()),
+            polls_per_minute: shared.polls_per_minute,
             stats: shared.stats.clone(),
             hints,
+            figures: board.clone(),
         },
         sender,
     );
@@ -391,8 +407,6 @@ async fn connections(
     way: Way<'_>,
 ) -> Outcome {
     let mut pause = FIRST_PAUSE;
-    // They outlive the connections: Telegram remembers too.
-    let floods = Floods::new(Arc::clone(name), shared.stats.requests.clone());
     while !stop.is_cancelled() {
         let began = Instant::now();
         let opened = tokio::select! {
@@ -402,7 +416,7 @@ async fn connections(
         let end = match opened {
             Ok(gate) => {
                 session.go_through(gate.address());
-                let mut connection = Connection::new(Arc::clone(session), shared.api_id, floods.clone());
+                let mut connection = Connection::new(Arc::clone(session), shared.api_id, pump.floods());
                 let calls = connection.calls();
                 let end = tokio::select! {
                     end = pump.live(&mut connection, stop, || shared.roster.up(name)) => end,

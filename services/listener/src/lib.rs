@@ -18,6 +18,7 @@ pub mod commands;
 mod connection;
 mod edits;
 mod event;
+mod figures;
 mod finding;
 mod flood;
 mod gate;
@@ -155,6 +156,7 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
         ledgers: Ledgers::default(),
         assignments,
         racing: config.racing,
+        polls_per_minute: config.polls_per_minute,
         predecessors,
         orders,
         pages: backfill::pages(),

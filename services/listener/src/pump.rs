@@ -9,6 +9,8 @@
 mod boxes;
 mod intake;
 mod jobs;
+mod looks;
+pub mod poll;
 mod recovery;
 mod repair;
 
@@ -25,6 +27,8 @@ use tokio_util::sync::CancellationToken;
 use crate::assignments::{Duties, Start};
 use crate::chats::Hints;
 use crate::connection::{CallError, Calls, Connection};
+use crate::figures::Board;
+use crate::flood::Floods;
 use crate::ledger::{Ledger, Outcome};
 use crate::peers::{self, Peers};
 use crate::queue::{self, Change, Entry, Reached};
@@ -35,6 +39,7 @@ pub use jobs::{Page as History, message_id, offset_peer as input_peer, page_of a
 
 use boxes::{AccountBox, ChannelBox};
 use jobs::Event;
+use poll::{Allowance, Poll};
 use repair::Probe;
 
 /// Updates taken off the library's queue at once.
@@ -63,10 +68,16 @@ pub struct Context {
     pub peers: Arc<Peers>,
     /// Which messages are accounted for.
     pub ledger: Arc<Ledger>,
+    /// How often it may ask Telegram for what.
+    pub floods: Floods,
+    /// Requests a minute that find out whether there is something.
+    pub polls_per_minute: u32,
     /// Figures.
     pub stats: Stats,
     /// What it and whoever looks for chats tell each other.
     pub hints: Arc<Hints>,
+    /// Where it leaves what is known of its channels.
+    pub figures: Board,
 }
 
 impl Context {
@@ -125,8 +136,8 @@ struct ChannelTrack {
     pace: Pace,
     /// When messages may be asked for by their ids.
     repair: Pace,
-    /// When the server is asked for the channel's place although it told of nothing new.
-    probe: Probe,
+    /// How its posts come, and when it is looked at.
+    poll: Poll,
     /// Most events of the next difference: fewer after an answer that could not be read.
     slice: i32,
 }
@@ -157,6 +168,12 @@ struct Life<'a> {
     probes: Pace,
     /// Chats whose places are asked for at once.
     probe_size: usize,
+    /// This account may not ask for places.
+    no_looks: bool,
+    /// What may be asked for on suspicion.
+    polls: Allowance,
+    /// When it tells of its channels again.
+    figures_at: Instant,
     /// All differences are due then: something may have been lost unseen.
     resync_at: Option<Instant>,
     packets: usize,
@@ -182,6 +199,12 @@ impl Pump {
             generation: None,
             has_dialogs: false,
         }
+    }
+
+    /// How often the account may ask Telegram for what.
+    #[must_use]
+    pub fn floods(&self) -> Floods {
+        self.context.floods.clone()
     }
 
     /// Whether everything that the account has to watch is followed.
@@ -330,10 +353,10 @@ impl ChannelTrack {
     fn new(sequence: ChannelBox) -> Self {
         Self {
             told: sequence.position(),
-            sequence,
             pace: Pace::default(),
             repair: Pace::default(),
-            probe: Probe::begin(),
+            poll: Poll::begin(sequence.position().last_id, Instant::now()),
+            sequence,
             slice: jobs::PAGE,
         }
     }

@@ -187,6 +187,9 @@ struct TelegramArgs {
     /// How many accounts watch each hot channel
     #[arg(long, env = "RACERS", value_name = "N", default_value = "2")]
     racers: String,
+    /// Requests a minute that each account may spend on finding posts that Telegram does not push
+    #[arg(long, env = "POLL_BUDGET", value_name = "N", default_value = "180")]
+    poll_budget: String,
     /// TOML file of watch rules: words and expressions to mark detections with, or to be told of; read again when
     /// it changes
     #[arg(long, env = "WATCH_RULES", value_name = "FILE")]
@@ -216,6 +219,8 @@ pub struct Config {
     pub wanted: Wanted,
     /// Which channels several accounts watch at once.
     pub racing: Racing,
+    /// Requests a minute and account that find posts which are not pushed.
+    pub polls_per_minute: u32,
     /// The watch rules.
     pub rules: Option<RuleFile>,
     /// How long finds are remembered.
@@ -265,6 +270,7 @@ impl Settings for Args {
             &self.telegram.racers,
             settings::count(1..=MAX_ACCOUNTS as u64),
         );
+        let polls = faults.value("POLL_BUDGET", &self.telegram.poll_budget, settings::count(1..=6_000));
         let rules = self.rules(faults);
         let edit_window = faults.value("EDIT_WINDOW", &self.telegram.edit_window, settings::positive_duration);
         let seen_window = faults.value("SEEN_WINDOW", &self.telegram.seen_window, settings::positive_duration);
@@ -281,6 +287,7 @@ impl Settings for Args {
                 chats: Arc::new(hot_chats?.unwrap_or_default()),
                 racers: usize::try_from(racers?).ok()?,
             },
+            polls_per_minute: u32::try_from(polls?).ok()?,
             rules: rules?,
             edit_window: edit_window?,
             seen_window: seen_window?,

@@ -41,6 +41,8 @@ pub struct Stats {
     /// From Telegram's date of a live message to the socket; its whole seconds make it up to one
     /// second too long.
     pub post_to_received: Histogram,
+    /// The same for channels' posts that were not pushed and had to be asked for.
+    pub post_to_received_polled: Histogram,
     /// Live messages that were received before their date.
     pub post_to_received_negative: Counter,
     /// Differences fetched.
@@ -222,6 +224,11 @@ impl Stats {
             post_to_received: metrics.histogram(
                 "post_to_received_seconds",
                 "From Telegram's date of a live message to the socket; dates have whole seconds",
+            ),
+            post_to_received_polled: metrics.histogram(
+                "post_to_received_polled_seconds",
+                "From Telegram's date of a channel's post that was not pushed to the answer that brought it; dates have \
+                 whole seconds",
             ),
             post_to_received_negative: counter(
                 "post_to_received_negative_total",

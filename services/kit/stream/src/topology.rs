@@ -126,6 +126,9 @@ impl fmt::Display for Change {
     }
 }
 
+/// Figures of an account that nobody listens with any more are forgotten.
+const FIGURES_AGE: Duration = Duration::from_hours(1);
+
 /// The topology that the settings ask for.
 #[must_use]
 pub fn desired(config: &NatsConfig) -> Topology {
@@ -173,6 +176,10 @@ pub fn desired(config: &NatsConfig) -> Topology {
             BucketSpec {
                 max_age: Some(BACKFILLS_KEPT),
                 ..bucket(subject::BACKFILLS)
+            },
+            BucketSpec {
+                max_age: Some(FIGURES_AGE),
+                ..bucket(subject::FIGURES)
             },
             bucket(subject::REVOCATIONS),
         ],
@@ -255,6 +262,7 @@ async fn missing(mesh: &Mesh) -> Result<Vec<String>, StreamError> {
         subject::LEDGER,
         subject::ASSIGNMENTS,
         subject::BACKFILLS,
+        subject::FIGURES,
         subject::REVOCATIONS,
     ];
     let mut missing = Vec::new();
@@ -326,6 +334,7 @@ mod tests {
                 ("tgmesh_ledger", false),
                 ("tgmesh_assignments", false),
                 ("tgmesh_backfills", true),
+                ("tgmesh_figures", true),
                 ("tgmesh_revocations", false),
             ]
         );

@@ -123,6 +123,10 @@ impl Budget {
         let until = now + (wait + more).min(LONGEST);
         let until = self.closed_until.map_or(until, |before| before.max(until));
         self.closed_until = Some(until);
+        if let Some(limit) = &mut self.limit {
+            // Nothing is saved up meanwhile.
+            limit.at = until;
+        }
         until.saturating_duration_since(now)
     }
 

@@ -136,15 +136,15 @@ impl ChannelBox {
     }
 
     /// Takes note of a difference that was handled.
-    pub fn apply(&mut self, is_final: bool, pts: i32, timeout_s: Option<i32>) {
+    pub fn apply(&mut self, is_final: bool, pts: i32) {
         if self.boxes.get_channel_difference().is_none() {
             return;
         }
         let empty = types::updates::ChannelDifferenceEmpty {
             r#final: is_final,
             pts,
-            // Telegram's own clients bound it too.
-            timeout: timeout_s.map(|seconds| seconds.clamp(1, 900)),
+            // The box would order a difference each time: when to look is decided elsewhere.
+            timeout: None,
         };
         self.boxes.apply_channel_difference(empty.into());
         self.settle();
@@ -346,9 +346,9 @@ mod tests {
         channel.observe(place(105));
         std::thread::sleep(Duration::from_millis(550));
         assert_eq!(channel.wants_difference(), Some(103));
-        channel.apply(false, 104, None);
+        channel.apply(false, 104);
         assert_eq!(channel.wants_difference(), Some(104));
-        channel.apply(true, 105, Some(30));
+        channel.apply(true, 105);
         assert_eq!((channel.wants_difference(), channel.position().pts), (None, 105));
     }
 
@@ -361,13 +361,13 @@ mod tests {
         assert_eq!(channel.position().pts, 7);
         channel.saw(5);
         assert_eq!(channel.position().last_id, 3, "what came before it is still missing");
-        channel.apply(true, 8, None);
+        channel.apply(true, 8);
         assert_eq!(
             channel.wants_difference(),
             Some(8),
             "the difference began before 9 came, and did not bring it"
         );
-        channel.apply(true, 9, None);
+        channel.apply(true, 9);
         assert_eq!(channel.position(), ChannelPosition { pts: 9, last_id: 5 });
         assert_eq!(channel.wants_difference(), None);
     }

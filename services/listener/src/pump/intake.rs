@@ -6,6 +6,7 @@ use grammers_session::updates::UpdatesLike;
 use grammers_tl_types::{enums, types};
 
 use super::boxes::{Place, stand_in};
+use super::poll::Way;
 use super::{ChannelTrack, End, Life, NUDGE_PACKETS};
 use crate::ledger::{self, Account, Outcome};
 use crate::message::Record;
@@ -178,6 +179,7 @@ impl Life<'_> {
             }
             U::ChannelTooLong(u) => match self.pump.channels.get_mut(&u.channel_id) {
                 Some(track) => {
+                    track.poll.is_told();
                     track.pace.due = true;
                     self.is_due = true;
                 }
@@ -205,12 +207,17 @@ impl Life<'_> {
             return;
         }
         let change = match Record::of(message, self.pump.context.session.user_id()) {
-            Some(record) => Change::Message(Box::new(Seen {
-                record,
-                is_edit,
-                pts: place.pts,
-                source: Source::Live,
-            })),
+            Some(record) => {
+                if !is_edit && self.pump.queue.is_open() {
+                    self.measure(channel_id, &record, Way::Pushed, received_us);
+                }
+                Change::Message(Box::new(Seen {
+                    record,
+                    is_edit,
+                    pts: place.pts,
+                    source: Source::Live,
+                }))
+            }
             None => Change::Passed(Account {
                 chat: chat_id,
                 id,
@@ -218,6 +225,24 @@ impl Life<'_> {
             }),
         };
         self.channel(channel_id, Some(change), place, (!is_edit).then_some(id), received_us);
+    }
+
+    /// Notes how a channel's post came, and how long that took.
+    fn measure(&mut self, id: i64, record: &Record, way: Way, received_us: i64) {
+        let Some(track) = self.pump.channels.get_mut(&id) else {
+            return;
+        };
+        let post = (record.id, i64::from(record.date_s));
+        let delay = track.poll.posted(post, way, (Instant::now(), received_us));
+        // Those that are pushed are measured where all that is pushed is.
+        if way == Way::Polled
+            && let Some(delay_us) = delay
+        {
+            match u64::try_from(delay_us) {
+                Ok(delay_us) => self.pump.context.stats.post_to_received_polled.observe_us(delay_us),
+                Err(_) => self.pump.context.stats.post_to_received_negative.inc(),
+            }
+        }
     }
 
     /// Whether a channel's update is taken. One that was joined just now, or is seen before the
@@ -256,7 +281,7 @@ impl Life<'_> {
             return;
         }
         track.sequence.observe(place);
-        track.probe.is_pushed();
+        track.poll.is_pushed(Instant::now());
         if let Some(id) = message_id {
             track.sequence.saw(id);
         }
@@ -362,10 +387,15 @@ impl Life<'_> {
         }
         match source {
             Source::Live => {}
-            Source::Difference => pump.context.stats.recovered.inc(),
+            Source::Difference => {
+                pump.context.stats.recovered.inc();
+                if !is_edit && let Some(id) = peers::channel_id(record.chat_id) {
+                    self.measure(id, &record, Way::Polled, received_us);
+                }
+            }
             Source::History => pump.context.stats.backfilled.inc(),
         }
-        pump.push(Entry {
+        self.pump.push(Entry {
             change: Some(Change::Message(Box::new(Seen {
                 record,
                 is_edit,

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use super::boxes::{AccountBox, is_due};
 use super::jobs::{self, DialogPlace, Dialogs, Event, Page};
+use super::poll::Allowance;
 use super::repair::AT_ONCE;
 use super::{AccountTrack, End, Life, Pace, Pump, intake};
 use crate::connection::{CallError, Calls};
@@ -31,6 +32,8 @@ const DIALOGS_PAUSE: Duration = Duration::from_secs(10);
 
 impl<'a> Life<'a> {
     pub(super) fn begin(pump: &'a mut Pump, calls: Calls, events: mpsc::Sender<Event>) -> Self {
+        let now = Instant::now();
+        let polls = Allowance::new(pump.context.polls_per_minute, now);
         let mut life = Self {
             pump,
             calls,
@@ -42,6 +45,9 @@ impl<'a> Life<'a> {
             reading_dialogs: false,
             probes: Pace::default(),
             probe_size: AT_ONCE,
+            no_looks: false,
+            polls,
+            figures_at: now,
             resync_at: None,
             packets: 0,
             is_due: false,
@@ -57,6 +63,7 @@ impl<'a> Life<'a> {
             track.pace.busy = false;
             track.repair.busy = false;
             track.pace.due = true;
+            track.poll.reconnected(now);
         }
         let (calls, events) = life.handles();
         life.jobs.spawn(jobs::state(calls, events, Event::State));
@@ -106,6 +113,7 @@ impl<'a> Life<'a> {
         }
         self.schedule();
         self.repair();
+        self.tell_figures();
     }
 
     /// Sends the requests that are due. What comes in large pieces is asked for only while there

@@ -1,12 +1,12 @@
-//! Messages that are missing are asked for until each is accounted for, and chats of which nothing
-//! was heard are looked at: Telegram does not push every chat to everybody.
+//! Messages that are missing are asked for until each is accounted for, and the account is looked
+//! at when nothing is heard of it.
 
 use std::time::{Duration, Instant};
 
 use grammers_tl_types::enums;
 use grammers_tl_types::types::updates::State;
 
-use super::jobs::{self, DialogPlace, Event, Page};
+use super::jobs::{self, Event, Page};
 use super::recovery::{MAX_IN_FLIGHT, RETRY};
 use super::{Life, Pace};
 use crate::connection::CallError;
@@ -16,18 +16,14 @@ use crate::queue::Source;
 
 /// Messages that are asked for at once: Telegram gives no more.
 pub(super) const AT_ONCE: usize = jobs::PAGE as usize;
-/// Between two looks at a chat that turned out not to be pushed, and at one where nothing was
-/// missed again and again.
+/// Between two looks at an account that turned out not to be told of everything, and at one where
+/// nothing was missed again and again.
 const SOON: Duration = Duration::from_secs(2);
 const SELDOM: Duration = Duration::from_mins(1);
-/// Before a chat is looked at again whose place the server refuses to tell.
-const REFUSED: Duration = Duration::from_mins(10);
-/// Between two requests for places, each of up to a hundred chats.
-const PROBES_PAUSE: Duration = Duration::from_secs(2);
 /// Refusals after which a chat's history counts as unreadable for good.
 const MAX_SWEEP_FAILURES: u32 = 8;
 
-/// When a chat is looked at of which nothing was heard.
+/// When the account's own place is asked for although nothing was heard.
 #[derive(Debug)]
 pub struct Probe {
     pause: Duration,
@@ -63,7 +59,10 @@ impl Life<'_> {
         self.repair_own();
         self.repair_channels();
         self.look_at_silent_account();
-        self.look_at_silent_chats();
+        self.look_at_channels();
+        if std::mem::take(&mut self.is_due) {
+            self.schedule();
+        }
     }
 
     /// The last push of a burst may be lost: nothing that follows would tell.
@@ -137,74 +136,6 @@ impl Life<'_> {
             }
             track.repair.busy = true;
             self.in_flight += 1;
-        }
-    }
-
-    fn look_at_silent_chats(&mut self) {
-        if !self.probes.is_ready() {
-            return;
-        }
-        let now = Instant::now();
-        let peers = &self.pump.context.peers;
-        let silent = self
-            .pump
-            .channels
-            .iter()
-            .filter(|(_, track)| {
-                let waits = track.pace.due && !track.pace.waits_long();
-                track.probe.at <= now && !track.pace.busy && !waits
-            })
-            .filter_map(|(&id, _)| Some((id, peers.channel_hash(id)?)))
-            .take(self.probe_size);
-        let silent: Vec<_> = silent.collect();
-        if silent.is_empty() {
-            return;
-        }
-        self.probes.busy = true;
-        self.jobs
-            .spawn(jobs::channel_places(self.calls.clone(), silent, self.events.clone()));
-    }
-
-    /// The places of chats that were silent.
-    pub(super) fn on_places(&mut self, asked: Vec<i64>, answer: Result<Vec<DialogPlace>, CallError>) {
-        self.probes.busy = false;
-        self.probes.wait(PROBES_PAUSE);
-        let places = match answer {
-            Ok(places) => places,
-            Err(error) => {
-                let Some(error) = self.survive(error) else { return };
-                match (error, asked.as_slice()) {
-                    (CallError::Flood(wait), _) => self.probes.wait(wait),
-                    // One chat that the server refuses spoils the answer for all.
-                    (CallError::Refused { .. }, &[id]) => {
-                        self.probe_size = AT_ONCE;
-                        if let Some(track) = self.pump.channels.get_mut(&id) {
-                            track.probe.at = Instant::now() + REFUSED;
-                        }
-                    }
-                    (CallError::Refused { .. }, _) => self.probe_size = asked.len() / 2,
-                    (error, _) => {
-                        tracing::debug!(account = %self.pump.context.account, %error, "couldn't look at silent chats");
-                    }
-                }
-                return;
-            }
-        };
-        for id in asked {
-            let chat = peers::channel_chat_id(id);
-            let place = places.iter().find(|place| place.chat_id == chat);
-            let Some(track) = self.pump.channels.get_mut(&id) else {
-                continue;
-            };
-            let pts = place.and_then(|place| place.pts).unwrap_or(0);
-            let is_behind = pts > track.sequence.position().pts;
-            track.probe.looked(is_behind);
-            if is_behind {
-                track.pace.due = true;
-            }
-            if let Some(place) = place {
-                self.pump.context.ledger.raise(chat, place.top_message);
-            }
         }
     }
 

@@ -60,8 +60,11 @@ fn follow_on(start: Content, ledger: Arc<Ledger>, budget: &Budget) -> Follower {
         peers: Arc::new(Peers::restore(&session.channels(), &watch)),
         watch,
         ledger: Arc::clone(&ledger),
+        floods: Floods::unobserved(),
+        polls_per_minute: 180,
         stats: stats.clone(),
         hints: Arc::default(),
+        figures: Board::default(),
     };
     let (sender, queue) = queue(budget);
     let end = CancellationToken::new();
@@ -69,7 +72,7 @@ fn follow_on(start: Content, ledger: Arc<Ledger>, budget: &Budget) -> Follower {
         let (end, session) = (end.clone(), Arc::clone(&session));
         async move {
             let _assigning = assigning;
-            let mut connection = Connection::new(session, 1, crate::flood::Floods::unobserved());
+            let mut connection = Connection::new(session, 1, Floods::unobserved());
             Pump::new(context, sender).live(&mut connection, &end, || {}).await
         }
     });

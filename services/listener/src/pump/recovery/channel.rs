@@ -1,5 +1,7 @@
 //! Differences of channels and supergroups.
 
+use std::time::Instant;
+
 use grammers_tl_types::enums;
 
 use super::{RETRY, SET_ASIDE, UNREADABLE};
@@ -30,15 +32,21 @@ impl Life<'_> {
         track.pace.succeed();
         track.slice = track.slice.saturating_mul(2).min(jobs::PAGE);
         self.pump.context.stats.differences.inc();
+        let newest = track.poll.last_id();
+        let (is_final, timeout_s) = match &difference {
+            enums::updates::ChannelDifference::Empty(found) => (found.r#final, found.timeout),
+            enums::updates::ChannelDifference::Difference(found) => (found.r#final, found.timeout),
+            enums::updates::ChannelDifference::TooLong(found) => (found.r#final, found.timeout),
+        };
         match difference {
             enums::updates::ChannelDifference::Empty(found) => {
-                track.sequence.apply(found.r#final, found.pts, found.timeout);
+                track.sequence.apply(found.r#final, found.pts);
             }
             enums::updates::ChannelDifference::Difference(found) => {
                 self.learn(found.chats, found.users);
                 self.channel_content(id, found.new_messages, found.other_updates, found.pts, now_us);
                 if let Some(track) = self.pump.channels.get_mut(&id) {
-                    track.sequence.apply(found.r#final, found.pts, found.timeout);
+                    track.sequence.apply(found.r#final, found.pts);
                 }
             }
             enums::updates::ChannelDifference::TooLong(found) => {
@@ -48,8 +56,19 @@ impl Life<'_> {
                     let name = "UNREADABLE_ANSWER: a difference that is too long without a place".to_owned();
                     return self.on_channel_error(id, CallError::Refused { code: 0, name });
                 };
-                self.skip_to(id, place, resume_pts, found.timeout);
+                self.skip_to(id, place, resume_pts);
             }
+        }
+        if let Some(track) = self.pump.channels.get_mut(&id) {
+            if track.poll.last_id() > newest {
+                track.poll.missed();
+            }
+            if is_final {
+                track.poll.is_whole(now_us / 1_000_000);
+            }
+            // When Telegram wants to be asked again is for the looks to respect; the box would
+            // have every channel asked for so often.
+            track.poll.rest(timeout_s, Instant::now());
         }
         self.tell_channel(id);
     }
@@ -115,13 +134,13 @@ impl Life<'_> {
     }
 
     /// Goes on from the server's place; the ledger knows what lies between, and has it fetched.
-    fn skip_to(&mut self, id: i64, place: DialogPlace, resume_pts: i32, timeout_s: Option<i32>) {
+    fn skip_to(&mut self, id: i64, place: DialogPlace, resume_pts: i32) {
         let Some(track) = self.pump.channels.get_mut(&id) else {
             return;
         };
         tracing::info!(account = %self.pump.context.account, channel_id = id, to_message = place.top_message,
             "no difference gives what was missed: reading messages");
-        track.sequence.apply(true, resume_pts, timeout_s);
+        track.sequence.apply(true, resume_pts);
         self.pump.context.ledger.raise(place.chat_id, place.top_message);
     }
 
@@ -145,7 +164,7 @@ impl Life<'_> {
                     self.pump.context.stats.unreadable.inc();
                     let pts = track.sequence.position().pts;
                     tracing::warn!(%account, channel_id = id, pts, %error, "an update cannot be read and is passed");
-                    track.sequence.apply(false, pts.saturating_add(1), None);
+                    track.sequence.apply(false, pts.saturating_add(1));
                 }
                 track.pace.wait(UNREADABLE);
             }
@@ -204,7 +223,7 @@ impl Life<'_> {
                         .restart(peers::channel_chat_id(id), top_message);
                     self.tell_channel(id);
                 } else {
-                    self.skip_to(id, place, pts, None);
+                    self.skip_to(id, place, pts);
                     self.tell_channel(id);
                 }
             }
