@@ -131,7 +131,7 @@ fn kind(error: &StoreError) -> String {
         StoreError::Database { code, .. } => code.clone(),
         StoreError::Connection(_) => "connection".to_owned(),
         StoreError::Timeout(_) => "timeout".to_owned(),
-        StoreError::Migration(_) => "migration".to_owned(),
+        StoreError::Migration(_) | StoreError::Outdated { .. } => "migration".to_owned(),
         StoreError::NoPartition(_) => "partition".to_owned(),
         StoreError::Unreadable(_) => "row".to_owned(),
     }

@@ -9,6 +9,7 @@ mod archive;
 mod database;
 pub mod deadletters;
 mod meters;
+pub mod migrate;
 mod partitions;
 mod retention;
 mod roll_up;
@@ -75,6 +76,11 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
         "database",
         watch_database(store.clone(), database.clone(), soft.clone()),
     );
+
+    let (streams, stop) = (mesh.clone(), soft.clone());
+    process
+        .tasks
+        .spawn("epoch", async move { topology::keep(&streams, &stop).await });
 
     // Connections of their own, so that batches never wait for them.
     let upkeep = Store::new(&config.database, UPKEEP_CONNECTIONS)?.with_retention(config.retention);

@@ -1,9 +1,9 @@
-//! `tgmesh-archiver`: the service, and the commands about its dead letters.
+//! `tgmesh-archiver`: the service, and its commands: migrations and dead letters.
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use tgmesh_archiver::{Args, Command, deadletters};
+use tgmesh_archiver::{Args, Command, deadletters, migrate};
 
 fn main() -> ExitCode {
     match Args::try_parse() {
@@ -11,6 +11,10 @@ fn main() -> ExitCode {
             command: Some(Command::Deadletters(command)),
             ..
         }) => deadletters::main(&command),
+        Ok(Args {
+            command: Some(Command::Migrate),
+            ..
+        }) => migrate::main(),
         // The frame reads the command line by itself, and tells what is wrong with it.
         _ => tgmesh_lifecycle::main::<Args, _, _>("archiver", tgmesh_archiver::run),
     }

@@ -45,6 +45,8 @@ pub struct Args {
 pub enum Command {
     /// Runs the service (the default)
     Run,
+    /// Brings the tables up to date, as a user who may: the service's own need not
+    Migrate,
     /// Looks after messages that could not be handled
     #[command(subcommand)]
     Deadletters(deadletters::Command),

@@ -133,7 +133,8 @@ pub struct LoginArgs {
 pub enum SessionsCommand {
     /// Seals the accounts of a simulator or test server: the JSON array of its `GET /accounts`
     Import {
-        /// File with name, `user_id`, `dc_id`, address and `auth_key` of each account
+        /// File with name, `user_id`, `dc_id`, address and `auth_key` of each account, or the http:// address that
+        /// gives it: the simulator's control port
         file: std::path::PathBuf,
     },
     /// Shows the stored sessions: account, who it is, data centre, key, age; asks Telegram nothing

@@ -25,6 +25,16 @@ pub enum StoreError {
     /// A row holds what this version does not know.
     #[error("a row cannot be read: {0}")]
     Unreadable(String),
+    /// The schema is older than this program, and its user may not migrate.
+    #[error(
+        "the schema is at version {found}, this program needs {needed}, and its user may not migrate: let the owner do it"
+    )]
+    Outdated {
+        /// Version of the schema; 0 when there is none.
+        found: i32,
+        /// Version that this program needs.
+        needed: i32,
+    },
     /// A migration does not fit the database, or failed.
     #[error("couldn't migrate the database: {0}")]
     Migration(String),
@@ -32,11 +42,12 @@ pub enum StoreError {
 
 impl StoreError {
     /// Whether it passes by itself: a server that is away, starting, stopping, out of connections
-    /// or disk, a lock conflict. The same call may succeed later.
+    /// or disk, a lock conflict, a schema that its owner has yet to migrate. The same call may
+    /// succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Connection(_) | Self::Timeout(_) | Self::NoPartition(_) => true,
+            Self::Connection(_) | Self::Timeout(_) | Self::NoPartition(_) | Self::Outdated { .. } => true,
             Self::Migration(_) | Self::Unreadable(_) => false,
             Self::Database { code, .. } => {
                 // Classes: 08 connection, 40 rollback (serialization, deadlock), 53 resources (disk

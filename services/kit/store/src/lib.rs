@@ -24,6 +24,7 @@ mod pg;
 mod retention;
 mod roll_up;
 mod store;
+mod tls;
 
 pub use config::DbConfig;
 pub use erase::{Erased, Subject};

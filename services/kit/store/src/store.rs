@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use refinery::Migration;
-use tokio_postgres::NoTls;
 
 use crate::addresses::Addresses;
 use crate::audit::AuditLog;
@@ -70,7 +69,7 @@ impl Store {
         let manager = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
         };
-        let pool = Pool::builder(Manager::from_config(config.pg.clone(), NoTls, manager))
+        let pool = Pool::builder(Manager::from_config(config.pg.clone(), config.tls.clone(), manager))
             .max_size(connections.max(1))
             .runtime(Runtime::Tokio1)
             .create_timeout(Some(Duration::from_secs(10)))
@@ -271,11 +270,10 @@ async fn migrate(client: &mut Object) -> Result<(), StoreError> {
         return if found >= latest {
             Ok(())
         } else {
-            Err(StoreError::Migration(format!(
-                "the schema is at version {}, this program needs {}, and its user may not migrate: let the owner do it",
-                found.unwrap_or_default(),
-                latest.unwrap_or_default()
-            )))
+            Err(StoreError::Outdated {
+                found: found.unwrap_or_default(),
+                needed: latest.unwrap_or_default(),
+            })
         };
     }
     let report = runner.run_async(&mut ***client).await;

@@ -1,11 +1,14 @@
 //! The connection to NATS: made with patience, kept by the client, watched by everyone.
 
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_nats::jetstream;
 use async_nats::{ConnectOptions, Event};
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::watch;
 
 use crate::settings::NatsConfig;
@@ -149,6 +152,7 @@ impl std::fmt::Debug for Mesh {
 async fn options(config: &NatsConfig, name: &str, signals: &Arc<Signals>) -> Result<ConnectOptions, ConnectError> {
     let mut options = ConnectOptions::new()
         .name(name)
+        .custom_inbox_prefix(inbox(name))
         .ping_interval(PING_EVERY)
         .connection_timeout(Duration::from_secs(5))
         .request_timeout(Some(REQUEST_TIMEOUT))
@@ -157,10 +161,7 @@ async fn options(config: &NatsConfig, name: &str, signals: &Arc<Signals>) -> Res
         .max_reconnects(None)
         .reconnect_delay_callback(reconnect_delay);
     if let Some(path) = &config.creds {
-        options = options
-            .credentials_file(path)
-            .await
-            .map_err(ConnectError::Credentials)?;
+        options = credentials(options, path).await.map_err(ConnectError::Credentials)?;
     }
     if let Some(path) = &config.ca {
         options = options.add_root_certificates(path.clone());
@@ -173,6 +174,37 @@ async fn options(config: &NatsConfig, name: &str, signals: &Arc<Signals>) -> Res
         }
         std::future::ready(())
     }))
+}
+
+/// Answers come to inboxes below one of the program's own, so that a server can let each user read
+/// its own and no other's: `_INBOX.tgmesh-gateway`. Whatever follows a blank tells processes apart.
+fn inbox(name: &str) -> String {
+    let program = name.split(' ').next().unwrap_or_default();
+    format!("_INBOX.{}", program.replace(['.', '*', '>'], "_"))
+}
+
+/// A credentials file holds a JWT and the seed of its nkey, for servers that trust an operator; or
+/// the seed alone, for servers that list the public half of the key.
+async fn credentials(options: ConnectOptions, path: &Path) -> std::io::Result<ConnectOptions> {
+    let text = SecretString::from(tokio::fs::read_to_string(path).await?);
+    match seed(text.expose_secret()) {
+        Some(seed) => {
+            // The client says nothing of a seed it cannot read: it connects as nobody.
+            nkeys::KeyPair::from_seed(seed)
+                .map_err(|_| std::io::Error::new(ErrorKind::InvalidData, "it holds no valid seed of a user's nkey"))?;
+            Ok(options.nkey(seed.to_owned()))
+        }
+        None => options.credentials(text.expose_secret()),
+    }
+}
+
+/// The seed in a file that has nothing else but lines of decoration and comments.
+fn seed(text: &str) -> Option<&str> {
+    let mut lines = text.lines().map(str::trim);
+    if lines.clone().any(|line| line.contains("USER JWT")) {
+        return None;
+    }
+    lines.find(|line| line.starts_with("SU"))
 }
 
 /// 50 ms, doubling to 2 s: a restarted server is back in the time it takes to start, and a
@@ -231,5 +263,26 @@ fn on_event(signals: &Signals, event: &Event) {
         Event::Draining => {}
         Event::ServerError(error) => tracing::warn!(error = %error, "the NATS server reports an error"),
         Event::ClientError(error) => tracing::warn!(error = %error, "the NATS client reports an error"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inboxes_are_the_program_s_and_no_wildcards() {
+        assert_eq!(inbox("tgmesh-listener pod.7"), "_INBOX.tgmesh-listener");
+        assert_eq!(inbox("a.b*>"), "_INBOX.a_b__");
+    }
+
+    #[test]
+    fn a_seed_is_found_alone_and_not_beside_a_jwt() {
+        assert_eq!(seed("# archiver\nSUABC\n"), Some("SUABC"));
+        let decorated = "-----BEGIN USER NKEY SEED-----\r\nSUABC\r\n------END USER NKEY SEED------\r\n";
+        assert_eq!(seed(decorated), Some("SUABC"));
+        let file = "-----BEGIN NATS USER JWT-----\neyJ0\n------END NATS USER JWT------\n\n-----BEGIN USER NKEY SEED-----\nSUABC\n";
+        assert_eq!(seed(file), None);
+        assert_eq!(seed(""), None);
     }
 }

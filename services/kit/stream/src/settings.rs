@@ -18,7 +18,7 @@ pub struct NatsArgs {
         hide_env_values = true
     )]
     nats_url: String,
-    /// Credentials file (JWT and nkey seed)
+    /// Credentials file: JWT and nkey seed, or the seed alone
     #[arg(long, env = "NATS_CREDS")]
     nats_creds: Option<String>,
     /// Certificates of the authorities to trust, PEM

@@ -9,10 +9,10 @@
 //!
 //! Sequences mean something only within one life of a stream. Its random id is kept in the
 //! stream's metadata, so that it goes when the stream goes. Beside it stands the highest last
-//! sequence that `apply` or [`wait`] has seen (`tgmesh.last_seq`); a stream whose last sequence
-//! lies below it was restored or lost its end, and gets a new epoch. Running readers compare with
-//! the last sequence they handed out, which is more exact, and renew the epoch too
-//! (`ordered.rs`). The mark is not written per message: that would be a change of the
+//! sequence that `apply` or a durable consumer's start has seen (`tgmesh.last_seq`); a stream whose
+//! last sequence lies below it was restored or lost its end, and gets a new epoch. Running readers
+//! compare with the last sequence they handed out, which is more exact, and renew the epoch too
+//! (`ordered.rs`); where they may not, they wait until [`keep`] has done so in the archiver. The mark is not written per message: that would be a change of the
 //! configuration each time, which a cluster takes through its metadata log.
 
 mod epoch;
@@ -25,10 +25,12 @@ use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::stream::{Config, Info};
 use tgmesh_proto::subject;
+use tokio_util::sync::CancellationToken;
 
 use crate::mesh::Mesh;
 use crate::settings::NatsConfig;
 use crate::state::{self, StreamError};
+use epoch::check_epoch;
 pub(crate) use epoch::{EPOCH_KEY, renew_epoch, settle_epoch};
 use plan::parts;
 
@@ -225,7 +227,7 @@ pub async fn wait(mesh: &Mesh) {
     let mut pause = Duration::from_millis(200);
     loop {
         match missing(mesh).await {
-            Ok(missing) if missing.is_empty() => match settle_epoch(mesh, subject::DETECTIONS).await {
+            Ok(missing) if missing.is_empty() => match check_epoch(mesh, subject::DETECTIONS).await {
                 Ok(_) => return,
                 Err(error) => tracing::warn!(%error, "couldn't read the epoch of DETECTIONS, waiting"),
             },
@@ -238,6 +240,12 @@ pub async fn wait(mesh: &Mesh) {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(10));
     }
+}
+
+/// Looks after the epoch of DETECTIONS until `stop`: for a process that may change the stream, in
+/// the place of those that only read it.
+pub async fn keep(mesh: &Mesh, stop: &CancellationToken) {
+    epoch::keep_epoch(mesh, subject::DETECTIONS, stop).await;
 }
 
 /// The epoch of DETECTIONS.
