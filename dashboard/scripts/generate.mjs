@@ -1,4 +1,5 @@
-// Writes src/wire/schema.ts from proto/schema/*.json (JSON Schema 2020-12, made from the Rust types).
+// Writes src/wire/schema.ts from proto/schema/*.json (JSON Schema 2020-12, made from the Rust types),
+// and src/wire/answers.ts from the schemas in proto/openapi.json.
 //
 // An own generator because the schemas use a small part of the language, and because it refuses
 // what it does not know: a keyword that it skipped in silence would be a wrong type on the page.
@@ -8,10 +9,15 @@ import { basename, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const SCHEMAS = fileURLToPath(new URL('../../proto/schema/', import.meta.url))
+const OPENAPI = fileURLToPath(new URL('../../proto/openapi.json', import.meta.url))
 export const OUTPUT = fileURLToPath(new URL('../src/wire/schema.ts', import.meta.url))
+export const ANSWERS = fileURLToPath(new URL('../src/wire/answers.ts', import.meta.url))
 
 // The root types that the page speaks; other files in the folder are for other readers.
 const ROOTS = ['client-frame.json', 'detection.json', 'server-frame.json']
+
+// What OpenAPI names after a type of the wire, or of the browser, has a name of its own here.
+const NAMES = { Chat2: 'ChatFacts', Sender2: 'SenderFacts', Address: 'AddressFacts', Event: 'PastEvent' }
 
 // Keywords that narrow values but not TypeScript types.
 const SILENT = new Set([
@@ -53,6 +59,21 @@ export function generate(roots) {
   return [
     '// Generated from proto/schema by `npm run generate`. Do not edit.\n',
     ...names.map((name) => types.get(name)),
+  ].join('\n')
+}
+
+/** The text of the file for what the API answers; types of the wire come from schema.ts. */
+export function generateAnswers(openapi = JSON.parse(readFileSync(OPENAPI, 'utf8')), wire = generateFromDisk()) {
+  const schemas = openapi.components.schemas
+  const declared = Object.entries(schemas).map(([name, schema]) => [NAMES[name] ?? name, declare(NAMES[name] ?? name, schema)])
+  const isWire = ([, text]) => wire.includes(text)
+  const own = declared.filter((type) => !isWire(type))
+  const used = declared.filter(isWire).map(([name]) => name)
+    .filter((name) => own.some(([, text]) => new RegExp(`(?<!\\w)${name}(?!\\w)`).test(text.replaceAll(/\/\*\*[^]*?\*\//g, ''))))
+  return [
+    '// Generated from proto/openapi.json by `npm run generate`. Do not edit.\n',
+    ...(used.length > 0 ? [`import type { ${used.sort().join(', ')} } from './schema'\n`] : []),
+    ...own.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, text]) => text),
   ].join('\n')
 }
 
@@ -129,9 +150,9 @@ function union(members) {
 }
 
 function reference(target) {
-  const match = /^#\/\$defs\/(\w+)$/.exec(target)
-  if (!match) throw new Error(`reference ${target} is not known to the generator`)
-  return match[1]
+  const name = /^#\/(?:\$defs|components\/schemas)\/(\w+)$/.exec(target)?.[1]
+  if (!name) throw new Error(`reference ${target} is not known to the generator`)
+  return NAMES[name] ?? name
 }
 
 function comment(text, indent) {
@@ -142,4 +163,5 @@ function comment(text, indent) {
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   writeFileSync(OUTPUT, generateFromDisk())
+  writeFileSync(ANSWERS, generateAnswers())
 }

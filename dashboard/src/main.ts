@@ -1,6 +1,6 @@
 import { mount } from 'svelte'
 
-import App from './app/App.svelte'
+import App from './app/shell/App.svelte'
 import './app.css'
 
 const target = document.getElementById('app')

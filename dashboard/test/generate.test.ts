@@ -2,11 +2,25 @@ import { readFileSync } from 'node:fs'
 
 import { describe, expect, test } from 'vitest'
 
-import { generate, generateFromDisk, OUTPUT } from '../scripts/generate.mjs'
+import { ANSWERS, generate, generateAnswers, generateFromDisk, OUTPUT } from '../scripts/generate.mjs'
 
 describe('src/wire/schema.ts', () => {
   test('is what proto/schema gives; else run `npm run generate`', () => {
     expect(readFileSync(OUTPUT, 'utf8')).toBe(generateFromDisk())
+  })
+})
+
+describe('src/wire/answers.ts', () => {
+  test('is what proto/openapi.json gives; else run `npm run generate`', () => {
+    expect(readFileSync(ANSWERS, 'utf8')).toBe(generateAnswers())
+  })
+
+  test('takes types of the wire from there, and declares the others', () => {
+    const wire = 'export type Chat = string\n'
+    const text = generateAnswers({ components: { schemas: { Chat: { type: 'string' }, Chat2: { type: 'object', required: ['chat'], properties: { chat: { $ref: '#/components/schemas/Chat' } } } } } }, wire)
+    expect(text).toContain("import type { Chat } from './schema'")
+    expect(text).toContain('export type ChatFacts = {\n  chat: Chat\n}')
+    expect(text).not.toContain('export type Chat =')
   })
 })
 

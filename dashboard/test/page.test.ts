@@ -1,8 +1,12 @@
 import { describe, expect, test } from 'vitest'
 
-import { explain, flat, harmless, snippet } from '../src/app/harmless'
-import { describeLoss, detectionRow, milliseconds } from '../src/app/row'
-import { socketUrl } from '../src/app/mesh.svelte'
+import { evidenceInWords } from '../src/app/feed/evidence'
+import { outside } from '../src/app/feed/explorers'
+import { explain, flat, harmless, marked, snippet } from '../src/app/feed/harmless'
+import { describeLoss, detectionRow, liveEntry } from '../src/app/feed/row'
+import { Swaps } from '../src/app/feed/swaps'
+import { ago, count, milliseconds, span } from '../src/app/feed/words'
+import { socketUrl } from '../src/app/shell/mesh.svelte'
 import type { Detection } from '../src/wire/schema'
 
 const shown = (text: string) => harmless(text).map((part) => (part.kind === 'mark' ? `<${part.text}>` : part.text)).join('')
@@ -71,31 +75,88 @@ describe('a row', () => {
     times: { received_us: 1_795_392_000_500_000, detected_us: 1_795_392_000_500_100, published_us: 1_795_392_000_500_200 },
   } satisfies Detection
   const delivery = { seq: 5, detection: detection as Detection, traceparent: undefined, replayed: false }
+  const nowMs = 1_795_392_000_512
+  const shownAs = (change: Partial<Detection>, knowsSeen = true) =>
+    detectionRow(1, { ...detection, ...change } as Detection, { seq: 5, paintedMs: nowMs, knowsSeen })
 
   test('takes optional keys that are absent', () => {
-    const row = detectionRow(1, delivery, 1_795_392_000_512)
-    expect(row).toMatchObject({ chain: 'EVM', chat: 'A[U+202E]b', sender: undefined, link: undefined, latencyMs: 12 })
+    expect(shownAs({})).toMatchObject({ chain: 'EVM', chat: 'A[U+202E]b', sender: undefined, link: undefined, latencyMs: 12 })
   })
 
   test('says no latency for what was not live, and negative ones as they are', () => {
-    expect(detectionRow(1, { ...delivery, replayed: true }, 1_795_392_000_512).latencyMs).toBeUndefined()
-    expect(detectionRow(1, delivery, undefined).latencyMs).toBeUndefined()
-    expect(detectionRow(1, delivery, 1_795_392_000_498).latencyMs).toBe(-2)
+    const latency = (change: Partial<typeof delivery>, now: number | undefined) => liveEntry(1, { ...delivery, ...change }, now, true).row.latencyMs
+    expect(latency({}, nowMs)).toBe(12)
+    expect(latency({ replayed: true }, nowMs)).toBeUndefined()
+    expect(latency({ detection: { ...delivery.detection, listener: { ...detection.listener, backfill: true } } }, nowMs)).toBeUndefined()
+    expect(latency({}, undefined)).toBeUndefined()
+    expect(latency({}, 1_795_392_000_498)).toBe(-2)
+  })
+
+  test('calls a sighting the first only where earlier ones would be told', () => {
+    expect(shownAs({}).isFirst).toBe(true)
+    expect(shownAs({ seen_before: { count: 3, first_ms: 1, first_chat: 2 } })).toMatchObject({ isFirst: false, seenCount: 3 })
+    expect(shownAs({ event: 'retracted' }).isFirst).toBe(false)
+    expect(shownAs({}, false).isFirst).toBeUndefined()
   })
 
   test('links to Telegram only', () => {
-    const linked = (link: string) =>
-      detectionRow(1, { ...delivery, detection: { ...detection, message: { ...detection.message, link } } }, undefined).link
+    const linked = (link: string) => shownAs({ message: { ...detection.message, link } }).link
     expect(linked('https://t.me/c/1/2')).toBe('https://t.me/c/1/2')
     expect(linked('https://t.me.evil.example/c/1')).toBeUndefined()
     expect(linked('https://t.me@evil.example/')).toBeUndefined()
+    expect(linked('https://user:word@t.me/c/1')).toBeUndefined()
     expect(linked('http://t.me/c/1')).toBeUndefined()
     expect(linked('nonsense')).toBeUndefined()
   })
+
+  test('finds what an edit put in the place of what', () => {
+    const swaps = new Swaps()
+    const edit = (event: Detection['event'], address: string, revision = '1-a') =>
+      ({ ...detection, event, address, message: { ...detection.message, revision } }) as Detection
+    for (const one of [edit('retracted', 'A'), edit('added_by_edit', 'B'), edit('added_by_edit', 'B'), edit('retracted', 'C', '2-b')]) swaps.add(one)
+    expect(swaps.counterparts(edit('added_by_edit', 'B'))).toEqual(['A'])
+    expect(swaps.counterparts(edit('retracted', 'A'))).toEqual(['B'])
+    expect(swaps.counterparts(edit('retracted', 'C', '2-b'))).toEqual([])
+    expect(swaps.counterparts(edit('called', 'A'))).toEqual([])
+  })
+})
+
+describe('a whole message', () => {
+  test('keeps its lines and has every find emphasised', () => {
+    const words = marked('a ABC\n\n\nb\u202EABC', 'ABC').map((part) => (part.kind === 'plain' ? part.text : `[${part.text}]`)).join('')
+    expect(words).toBe('a [ABC]\n\nb[U+202E][ABC]')
+    expect(marked('abc', '')).toEqual([{ text: 'abc', kind: 'plain' }])
+  })
+})
+
+describe('links out of the page', () => {
+  const address = '0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed'
+
+  test('go to the chain that is known, or to one that looks on all', () => {
+    expect(outside('evm', 'base', address).map(({ href }) => new URL(href).host)).toEqual(['basescan.org', 'dexscreener.com'])
+    expect(outside('evm', null, address).map(({ href }) => new URL(href).host)).toEqual(['blockscan.com', 'dexscreener.com'])
+    expect(outside('solana', null, 'So11111111111111111111111111111111111111112')[0]?.href).toMatch(/^https:\/\/solscan\.io\//)
+  })
+
+  test('are not made of what is no address, or of a chain that nobody knows', () => {
+    expect(outside('evm', 'base', `${address}/../../evil?x=`)).toEqual([])
+    expect(outside('evm', 'base', 'javascript:alert(1)')).toEqual([])
+    expect(outside('solana', 'constructor', address)).toEqual([])
+  })
+})
+
+test('evidence is told in words, and stays as it is where it is not known', () => {
+  expect(evidenceInWords('word:bsc')).toBe('a word near it means BSC')
+  expect(evidenceInWords('fold:zero-width')).toBe('hidden characters stood inside it')
+  expect(evidenceInWords('toString')).toBe('toString')
+  expect(evidenceInWords('new:\u202Ething')).toBe('new:[U+202E]thing')
 })
 
 test('figures are short', () => {
   expect([0.41, 18.4, 2100, 125_000, null, -0.5].map(milliseconds)).toEqual(['0.4 ms', '18 ms', '2.1 s', '2 min', '–', '-0.5 ms'])
+  expect([45_000, 60_000, 3_900_000, 40 * 3_600_000, 3 * 86_400_000, undefined].map(span)).toEqual(['45 s', '1 min', '1 h 5 min', '40 h', '3 d', '–'])
+  expect([ago(300), ago(8_000)]).toEqual(['now', '8 s ago'])
+  expect([count(9_999), count(12_345), count(undefined)]).toEqual(['9,999', '12.3K', '–'])
   expect(describeLoss({ from: 4, to: 8 })).toBe('Gap of 5 events (4–8), some of which may have matched')
 })
 

@@ -1,11 +1,11 @@
 // What the page keeps: rows in memory, the token in the tab.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 
-import { Feed, MAX_ROWS } from '../src/app/feed.svelte'
-import { Painted } from '../src/app/painted'
-import { gapRow } from '../src/app/row'
+import { Feed, MAX_ROWS } from '../src/app/feed/feed.svelte'
+import { Painted } from '../src/app/feed/painted'
+import { gapRow, type GapRow } from '../src/app/feed/row'
 import type { Detection } from '../src/wire'
-import { forgetToken, keepToken, takeToken } from '../src/app/session'
+import { forgetToken, keepToken, takeToken } from '../src/app/shell/session'
 
 let frames: (() => void)[] = []
 const frame = () => frames.splice(0).forEach((run) => run())
@@ -21,12 +21,12 @@ afterEach(() => {
 })
 
 describe('the feed', () => {
-  const push = (feed: Feed, count: number) => {
+  const push = (feed: Feed<GapRow>, count: number) => {
     for (let i = 0; i < count; i++) feed.push((key) => gapRow(key, {}))
   }
 
   test('lays out once a frame, however many come', () => {
-    const feed = new Feed()
+    const feed = new Feed<GapRow>()
     push(feed, 500)
     expect(frames).toHaveLength(1)
     expect(feed.length).toBe(0)
@@ -36,20 +36,20 @@ describe('the feed', () => {
   })
 
   test('keeps the newest rows and a bounded number of them', () => {
-    const feed = new Feed()
+    const feed = new Feed<GapRow>()
     for (let i = 0; i < 30; i++) {
       push(feed, 1_000)
       frame()
     }
     expect(feed.length).toBeGreaterThanOrEqual(MAX_ROWS)
-    expect(feed.length).toBeLessThanOrEqual(MAX_ROWS + 2_000)
+    expect(feed.length).toBeLessThanOrEqual(MAX_ROWS + 1_000)
     expect(feed.at(0)?.key).toBe(30_000)
     expect(feed.added).toBe(30_000)
   })
 
   test('stays bounded in a page that is out of sight', () => {
     vi.useFakeTimers()
-    const feed = new Feed()
+    const feed = new Feed<GapRow>()
     vi.stubGlobal('document', { hidden: true })
     push(feed, 3)
     vi.advanceTimersByTime(1_000)
@@ -61,7 +61,7 @@ describe('the feed', () => {
   })
 
   test('shows nothing that was waiting when it was emptied', () => {
-    const feed = new Feed()
+    const feed = new Feed<GapRow>()
     push(feed, 3)
     feed.clear()
     frame()

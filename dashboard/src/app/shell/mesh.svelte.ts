@@ -1,20 +1,17 @@
-import { Client, platform, type Connection, type Delivery, type Family, type Filter, type Loss, type Subscription } from '../wire'
-import { Feed } from './feed.svelte'
-import { Painted } from './painted'
-import { describeLoss, detectionRow, gapRow } from './row'
+import { Client, History, platform, type Connection, type Delivery, type Filter, type Handlers, type Loss, type Subscription } from '../../wire'
+import { Feed } from '../feed/feed.svelte'
+import { Painted } from '../feed/painted'
+import { describeLoss, Entry, gapRow, liveEntry, type Row } from '../feed/row'
+import { Swaps } from '../feed/swaps'
+import { span } from '../feed/words'
+import { readClaims, type Claims } from './claims'
+import { Names } from './names.svelte'
 import { forgetToken, keepToken, takeToken } from './session'
+import { EVERYTHING, filterOf, type Wishes } from './wishes'
 
 // What a page begins with: enough to fill a large screen several times, quick to send.
 const FIRST_ROWS = 200
 const GOOD_NEWS_MS = 8_000
-
-/** What the person at the page wants to see. */
-export interface Wishes {
-  families: Family[]
-  chats: { id: number; title: string }[]
-  /** A regular expression on the message's text; the server reads it. */
-  text: string
-}
 
 /** A line beside the connection's state: what a reconnect has brought. */
 export interface Notice {
@@ -24,27 +21,41 @@ export interface Notice {
 
 /** The page's one connection and what it shows. */
 export class Mesh {
-  readonly feed = new Feed()
+  readonly feed = new Feed<Row>()
+  readonly names = new Names()
+  readonly swaps = new Swaps()
+  readonly history: History
   token = $state<string>()
   connection = $state.raw<Connection>({ phase: 'closed' })
   notice = $state.raw<Notice>()
-  wishes = $state.raw<Wishes>({ families: [], chats: [], text: '' })
+  wishes = $state.raw<Wishes>(EVERYTHING)
+  /** The filter in force: the one asked for, cut to the token's rights. */
+  effective = $state.raw<Filter>()
   /** Why the server did not take the filter. */
   filterError = $state<string>()
   /** Why the sign-in box is shown, if there is something to say. */
   signInReason = $state<string>()
+  readonly claims = $derived.by<Claims | undefined>(() => (this.token === undefined ? undefined : readClaims(this.token)))
+  /** Signed out by the clock or an operator: what is on the screen stays until someone signs in again. */
+  readonly isExpired = $derived(this.connection.phase === 'expired')
+  readonly #knowsSeen = $derived(this.claims?.role !== 'viewer')
   #client: Client | undefined
   #shown: Subscription | undefined
   #asked: Subscription | undefined
   #awaySinceMs: number | undefined
+  readonly #entered = new Set<() => void>()
   readonly #painted = new Painted((seq) => this.#client?.rendered(seq), platform.now)
   #noticeTimer: ReturnType<typeof setTimeout> | undefined
+
+  constructor(base: string) {
+    this.history = new History(base, () => this.token)
+  }
 
   /** Takes the token of the address bar or of this tab, and listens for a later one. */
   start(): () => void {
     const take = () => {
       const token = takeToken()
-      if (token && token !== this.token) this.#enter(token)
+      if (token && token !== this.token) this.signIn(token)
     }
     const back = () => this.#client?.retryNow()
     take()
@@ -57,9 +68,15 @@ export class Mesh {
     }
   }
 
+  /** With the first token, or with one that renews it: the same subject goes on where it was. */
   signIn(token: string): void {
+    const subject = readClaims(token)?.subject
+    const goesOn = this.#client !== undefined && subject !== undefined && subject === this.claims?.subject
     keepToken(token)
-    this.#enter(token)
+    if (!goesOn) return this.#enter(token)
+    this.token = token
+    this.#client?.signIn(token)
+    this.#say({ tone: 'good', text: 'The token was renewed' })
   }
 
   signOut(reason?: string): void {
@@ -67,6 +84,7 @@ export class Mesh {
     this.#client?.close()
     this.#client = this.#shown = this.#asked = undefined
     this.token = undefined
+    this.effective = undefined
     this.signInReason = reason
     this.feed.clear()
     this.#say(undefined)
@@ -81,16 +99,36 @@ export class Mesh {
   }
 
   /** Asks the server for something else; the list changes when it has agreed. */
-  want(change: Partial<Wishes>): void {
-    this.wishes = { ...this.wishes, ...change }
+  want(wishes: Wishes): void {
+    this.wishes = wishes
     this.filterError = undefined
     this.#subscribe()
+  }
+
+  /** A further subscription, beside the list's, until the returned function is called. */
+  follow(filter: Filter, handlers: Handlers): () => void {
+    let subscription: Subscription | undefined
+    const begin = () => (subscription = this.#client?.subscribe(filter, handlers))
+    begin()
+    // Another token is another client.
+    this.#entered.add(begin)
+    return () => {
+      this.#entered.delete(begin)
+      if (subscription) this.#client?.unsubscribe(subscription)
+    }
+  }
+
+  /** An entry for what comes from the history. */
+  readonly pastEntry = (key: number, detection: Entry['detection']): Entry => {
+    this.names.learn(detection.chat)
+    return new Entry(key, detection, { seq: undefined, paintedMs: undefined, knowsSeen: this.#knowsSeen })
   }
 
   #enter(token: string): void {
     this.#client?.close()
     this.token = token
     this.signInReason = undefined
+    this.effective = undefined
     this.#shown = this.#asked = undefined
     this.#awaySinceMs = undefined
     this.feed.clear()
@@ -101,21 +139,19 @@ export class Mesh {
       error: (_, message) => this.#say({ tone: 'bad', text: message }),
     })
     this.#subscribe()
+    for (const begin of this.#entered) begin()
     this.#client.connect()
   }
 
   #connected(connection: Connection): void {
-    this.connection = connection
-    switch (connection.phase) {
-      case 'waiting':
-        this.#awaySinceMs ??= platform.now()
-        return
-      case 'expired':
-        return this.signOut('The token expired or was revoked. Sign in with a new one.')
-      case 'refused':
-        return this.signOut(refusal(connection.code, connection.reason))
-      default:
+    if (connection.phase === 'refused') {
+      // A token that ran out while the link was down is refused as one that never was.
+      const ended = connection.code === 4401 && (this.claims?.expiresAtMs ?? Infinity) <= platform.now()
+      if (!ended) return this.signOut(refusal(connection.code, connection.reason))
+      connection = { phase: 'expired' }
     }
+    this.connection = connection
+    if (connection.phase === 'waiting' || connection.phase === 'expired') this.#awaySinceMs ??= platform.now()
   }
 
   #subscribe(): void {
@@ -126,7 +162,7 @@ export class Mesh {
     const subscription: Subscription = client.subscribe(
       filterOf(this.wishes),
       {
-        subscribed: () => this.#agreed(subscription),
+        subscribed: (filter) => this.#agreed(subscription, filter),
         delivery: (delivery) => this.#delivered(subscription, delivery),
         recovered: () => subscription === this.#shown && this.#recovered(),
         lost: (loss) => subscription === this.#shown && this.#lost(loss),
@@ -141,8 +177,10 @@ export class Mesh {
     this.#asked = subscription
   }
 
-  #agreed(subscription: Subscription): void {
-    if (subscription === this.#shown || subscription !== this.#asked) return
+  #agreed(subscription: Subscription, filter: Filter): void {
+    if (subscription !== this.#asked) return
+    this.effective = filter
+    if (subscription === this.#shown) return
     if (this.#shown) this.#client?.unsubscribe(this.#shown)
     this.#shown = subscription
     this.feed.clear()
@@ -150,16 +188,18 @@ export class Mesh {
 
   #delivered(subscription: Subscription, delivery: Delivery): void {
     if (subscription !== this.#shown) return
+    this.names.learn(delivery.detection.chat)
+    this.swaps.add(delivery.detection)
     this.feed.push((key) => {
       this.#painted.add(delivery)
-      return detectionRow(key, delivery, this.#serverNow())
+      return liveEntry(key, delivery, this.#serverNow(), this.#knowsSeen)
     })
   }
 
   #recovered(): void {
     const away = this.#awaySinceMs === undefined ? 0 : platform.now() - this.#awaySinceMs
     this.#awaySinceMs = undefined
-    this.#say({ tone: 'good', text: `Back after ${Math.max(1, Math.round(away / 1000))} s: you missed nothing` })
+    this.#say({ tone: 'good', text: `Back after ${span(Math.max(away, 1_000))}: you missed nothing` })
   }
 
   #lost(loss: Loss): void {
@@ -187,14 +227,6 @@ export function socketUrl(page: string): string {
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
   url.hash = url.search = ''
   return url.href
-}
-
-function filterOf({ families, chats, text }: Wishes): Filter {
-  return {
-    ...(families.length > 0 && { families }),
-    ...(chats.length > 0 && { chats: chats.map((chat) => chat.id) }),
-    ...(text !== '' && { text }),
-  }
 }
 
 function refusal(code: number, reason: string): string {

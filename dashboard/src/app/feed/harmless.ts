@@ -44,8 +44,8 @@ export function explain(mark: string): string {
   return name ? `${mark} ${name}` : `${mark} hidden character`
 }
 
-/** Splits text into pieces that show every character; line breaks become spaces. */
-export function harmless(text: string): Part[] {
+/** Splits text into pieces that show every character; line breaks become spaces unless they are to stay. */
+export function harmless(text: string, keepsLines = false): Part[] {
   const parts: Part[] = []
   let plain = ''
   let combining = 0
@@ -57,7 +57,9 @@ export function harmless(text: string): Part[] {
   characters.forEach((character, i) => {
     const code = character.codePointAt(0) ?? 0
     combining = /\p{Mn}|\p{Me}/u.test(character) ? combining + 1 : 0
-    if (code === 0x0a || code === 0x0d || code === 0x09 || code === 0x2028 || code === 0x2029) {
+    if (keepsLines && code === 0x0a) {
+      if (!plain.endsWith('\n\n')) plain += character
+    } else if (code === 0x0a || code === 0x0d || code === 0x09 || code === 0x2028 || code === 0x2029) {
       if (!plain.endsWith(' ')) plain += ' '
     } else if (isHidden(code, characters[i - 1], characters[i + 1])) {
       flush()
@@ -93,6 +95,15 @@ export function snippet(text: string, find: string, limit = 280): Part[] {
     ...harmless(find).map((part): Part => (part.kind === 'plain' ? { ...part, kind: 'hit' } : part)),
     ...harmless(cut.slice(start + find.length)),
   ]
+}
+
+/** A whole message over several lines, with `find` emphasised wherever it stands. */
+export function marked(text: string, find: string): Part[] {
+  if (!find) return harmless(text, true)
+  return text.split(find).flatMap((between, i): Part[] => [
+    ...(i > 0 ? harmless(find).map((part): Part => (part.kind === 'plain' ? { ...part, kind: 'hit' } : part)) : []),
+    ...harmless(between, true),
+  ])
 }
 
 // Slices by UTF-16 units, but never through a pair; the lead is exactly one character.

@@ -1,4 +1,4 @@
-import type { Delivery } from '../wire'
+import type { Delivery } from '../../wire'
 
 // A token's `rate` may be small, and a page that reports thousands of rows a second serves nobody.
 const PER_SECOND = 20

@@ -35,3 +35,8 @@ export function forgetToken(): void {
     // See keepToken.
   }
 }
+
+/** The token in what a person pasted: the token itself, or an address that carries it. */
+export function tokenIn(given: string): string {
+  return given.trim().replace(/^.*#token=/s, '')
+}
