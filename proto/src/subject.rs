@@ -21,6 +21,8 @@ pub const AUDIT_ALL: &str = "tgmesh.v1.audit.>";
 pub const DEADLETTERS_ALL: &str = "tgmesh.v1.deadletters.>";
 /// Every stats report (core NATS, in no stream).
 pub const STATS_ALL: &str = "tgmesh.v1.stats.>";
+/// Ids of traces whose spans are asked for after the fact (core NATS, in no stream).
+pub const TRACES: &str = "tgmesh.v1.traces";
 
 /// KV bucket of account leases.
 pub const LEASES: &str = "tgmesh_leases";
@@ -36,6 +38,8 @@ pub const BACKFILLS: &str = "tgmesh_backfills";
 pub const FIGURES: &str = "tgmesh_figures";
 /// KV bucket of revoked tokens and subjects.
 pub const REVOCATIONS: &str = "tgmesh_revocations";
+/// KV bucket of what is asked of tracing at run time.
+pub const TRACING: &str = "tgmesh_tracing";
 
 const DETECTIONS_PREFIX: &str = "tgmesh.v1.detections.";
 

@@ -73,6 +73,7 @@ async fn publish(mesh: &Mesh, subject: &str, head: HeaderMap, payload: Bytes) ->
         Ok(Ok(ack)) => Ok(Stored {
             seq: ack.sequence,
             duplicate: ack.duplicate,
+            resent: None,
         }),
         Ok(Err(error)) if error.kind() == PublishErrorKind::StreamNotFound => {
             Err(StreamError::Unavailable(format!("no stream takes {subject}")))
@@ -160,6 +161,7 @@ mod tests {
             seq: 7,
             delivered: 3,
             pending: 0,
+            arrived_us: 0,
             published_us: 9,
             headers: Some(headers),
             reply: "r".into(),

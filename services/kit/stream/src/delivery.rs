@@ -1,6 +1,7 @@
 //! A message as it comes out of a stream.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
@@ -22,6 +23,8 @@ pub struct Delivery {
     pub pending: u64,
     /// When the stream stored it, µs since the epoch, on the server's clock.
     pub published_us: u64,
+    /// When it came to this process, µs since the epoch, on this host's clock.
+    pub arrived_us: i64,
     pub(crate) headers: Option<HeaderMap>,
     /// Subject to which the ack goes.
     pub(crate) reply: async_nats::Subject,
@@ -61,6 +64,7 @@ impl Delivery {
                 delivered: place.delivered,
                 pending: place.pending,
                 published_us: place.published_ns / 1000,
+                arrived_us: now_us(),
                 headers: message.headers,
                 reply,
                 consumer_seq: place.consumer_seq,
@@ -70,6 +74,11 @@ impl Delivery {
             }),
         }
     }
+}
+
+pub(crate) fn now_us() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// What the reply subject of a delivered message says.

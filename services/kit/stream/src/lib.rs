@@ -34,6 +34,7 @@ mod state;
 pub mod stats;
 pub mod tail;
 pub mod topology;
+pub mod traces;
 pub mod window;
 
 pub use delivery::Delivery;

@@ -83,6 +83,19 @@ pub struct Stored {
     pub seq: u64,
     /// Whether the stream had this id already. Also so when only the first ack was lost.
     pub duplicate: bool,
+    /// That it was sent more than once.
+    pub resent: Option<Resent>,
+}
+
+/// How a message was sent again: after a reconnect, a refusal that passed, or without an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resent {
+    /// How often, besides the first time.
+    pub times: u32,
+    /// When it was sent for the second time, µs since the epoch.
+    pub first_us: i64,
+    /// When it was sent for the last time, µs since the epoch.
+    pub last_us: i64,
 }
 
 /// Why a message will not be stored.
@@ -207,6 +220,7 @@ impl Publisher {
             message,
             result: sender,
             sent: None,
+            resent: None,
             _permits: (slot, bytes),
         };
         // The queue is bounded by the permits. It is closed only when the runtime ends.
@@ -269,6 +283,7 @@ pub async fn publish_one(mesh: &Mesh, message: &Outgoing) -> Result<Stored, Stre
     Ok(Stored {
         seq: ack.sequence,
         duplicate: ack.duplicate,
+        resent: None,
     })
 }
 
@@ -293,6 +308,7 @@ pub async fn publish_after(mesh: &Mesh, message: &Outgoing, last_seq: u64) -> Re
         Ok(ack) => Ok(Some(Stored {
             seq: ack.sequence,
             duplicate: ack.duplicate,
+            resent: None,
         })),
         Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(None),
         Err(error) => Err(unavailable(&error)),

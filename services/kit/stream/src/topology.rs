@@ -184,6 +184,7 @@ pub fn desired(config: &NatsConfig) -> Topology {
                 ..bucket(subject::FIGURES)
             },
             bucket(subject::REVOCATIONS),
+            bucket(subject::TRACING),
         ],
     }
 }
@@ -272,6 +273,7 @@ async fn missing(mesh: &Mesh) -> Result<Vec<String>, StreamError> {
         subject::BACKFILLS,
         subject::FIGURES,
         subject::REVOCATIONS,
+        // Not TRACING: nobody has to wait for that.
     ];
     let mut missing = Vec::new();
     for name in names.into_iter().chain(buckets.map(|bucket| format!("KV_{bucket}"))) {
@@ -344,6 +346,7 @@ mod tests {
                 ("tgmesh_backfills", true),
                 ("tgmesh_figures", true),
                 ("tgmesh_revocations", false),
+                ("tgmesh_tracing", false),
             ]
         );
     }

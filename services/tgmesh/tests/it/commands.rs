@@ -32,6 +32,7 @@ async fn topology_differs_until_it_is_applied() {
         "DEADLETTERS",
         "tgmesh_sessions",
         "tgmesh_revocations",
+        "tgmesh_tracing",
     ] {
         assert!(diff.contains(name), "no {name} in:\n{diff}");
     }

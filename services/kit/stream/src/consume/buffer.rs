@@ -105,6 +105,7 @@ mod tests {
             delivered,
             pending: 0,
             published_us: 0,
+            arrived_us: 0,
             headers: None,
             reply: "r".into(),
             consumer_seq: seq,

@@ -14,7 +14,8 @@ use tgmesh_proto::{SCHEMA_VERSION, headers};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::{Flow, Outgoing, PublishError, Stored, Tally};
+use super::{Flow, Outgoing, PublishError, Resent, Stored, Tally};
+use crate::delivery::now_us;
 use crate::mesh::{Link, Mesh};
 
 /// An ack that takes longer is lost, or the stream has no leader.
@@ -28,6 +29,7 @@ pub(super) struct Item {
     pub(super) result: oneshot::Sender<Result<Stored, PublishError>>,
     /// When it was last handed to the client; nothing before the first time.
     pub(super) sent: Option<Instant>,
+    pub(super) resent: Option<Resent>,
     pub(super) _permits: (OwnedSemaphorePermit, OwnedSemaphorePermit),
 }
 
@@ -145,6 +147,14 @@ impl Pipe {
         };
         if item.sent.replace(Instant::now()).is_some() {
             self.tally.retries.fetch_add(1, Ordering::Relaxed);
+            let now_us = now_us();
+            let resent = item.resent.get_or_insert(Resent {
+                times: 0,
+                first_us: now_us,
+                last_us: now_us,
+            });
+            resent.times += 1;
+            resent.last_us = now_us;
         }
         let message = &item.message;
         let sent = self
@@ -188,6 +198,7 @@ impl Pipe {
                     let _ = item.result.send(Ok(Stored {
                         seq: ack.sequence,
                         duplicate: ack.duplicate,
+                        resent: item.resent,
                     }));
                 }
                 if matches!(self.mode, Mode::Probing { .. }) {

@@ -50,11 +50,13 @@ async fn the_same_id_is_stored_once() {
         (
             Stored {
                 seq: 1,
-                duplicate: false
+                duplicate: false,
+                resent: None,
             },
             Stored {
                 seq: 1,
-                duplicate: true
+                duplicate: true,
+                resent: None,
             }
         )
     );

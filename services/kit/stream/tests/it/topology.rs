@@ -45,6 +45,7 @@ async fn apply_creates_the_contract_and_a_second_time_nothing() {
         "tgmesh_ledger",
         "tgmesh_assignments",
         "tgmesh_revocations",
+        "tgmesh_tracing",
     ] {
         let status = witness.get_key_value(bucket).await.unwrap().status().await.unwrap();
         assert_eq!(
