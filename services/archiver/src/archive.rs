@@ -3,16 +3,16 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use tgmesh_lifecycle::{clock, trace};
-use tgmesh_proto::headers;
+use tgmesh_lifecycle::clock;
 use tgmesh_store::{Store, StoreError};
 use tgmesh_stream::Delivery;
 use tgmesh_stream::consume::{Handler, Outcome};
 use tokio::time::Instant;
-use tracing::{Instrument as _, Span};
+use tracing::Instrument as _;
 
 use crate::database::Writes;
 use crate::meters::Meters;
+use crate::spans::{Batch, Spans, Statement};
 use crate::table::Table;
 
 /// Turns messages into rows of a table.
@@ -20,13 +20,15 @@ pub(crate) struct Archive<T> {
     store: Store,
     meters: Meters,
     writes: Writes,
+    spans: Spans,
     table: PhantomData<T>,
 }
 
 impl<T: Table> Handler for Archive<T> {
     async fn handle(&self, batch: &[Delivery]) -> Vec<Outcome> {
         let began = Instant::now();
-        let (spans, insert) = spans::<T>(batch);
+        let mut spans = Spans::begin::<T>(batch);
+        let span = spans.span.clone();
         let mut outcomes = vec![Outcome::Done; batch.len()];
         let mut messages = Vec::with_capacity(batch.len());
         let mut rows = Vec::with_capacity(batch.len());
@@ -40,34 +42,44 @@ impl<T: Table> Handler for Archive<T> {
                 Err(reason) => outcomes[message] = Outcome::Reject { reason },
             }
         }
-        self.insert(&messages, &rows, &mut outcomes).instrument(insert).await;
+        self.insert(&messages, &rows, &mut outcomes, &mut spans)
+            .instrument(span)
+            .await;
         self.measure(batch, &outcomes, began);
-        drop(spans);
+        self.spans.end(spans, batch, &outcomes);
         outcomes
     }
 }
 
 impl<T: Table> Archive<T> {
-    pub(crate) fn new(store: Store, meters: Meters, writes: Writes) -> Self {
+    pub(crate) fn new(store: Store, meters: Meters, writes: Writes, spans: Spans) -> Self {
         Self {
             store,
             meters,
             writes,
+            spans,
             table: PhantomData,
         }
     }
 
     /// Writes rows; where the database refuses one for its content, halves the batch until that
     /// row stands alone.
-    async fn insert(&self, messages: &[usize], rows: &[T::Row], outcomes: &mut [Outcome]) {
+    async fn insert(&self, messages: &[usize], rows: &[T::Row], outcomes: &mut [Outcome], spans: &mut Batch) {
         let mut open: Vec<Range<usize>> = Vec::new();
         open.push(0..rows.len());
         while let Some(range) = open.pop() {
             if range.is_empty() {
                 continue;
             }
+            let began_us = clock::now_us();
             match T::insert(&self.store, &rows[range.clone()]).await {
                 Ok(inserted) => {
+                    let statement = Statement {
+                        rows: range.len(),
+                        began_us,
+                        ended_us: clock::now_us(),
+                    };
+                    spans.stored(&messages[range], statement);
                     self.meters.rows.add(inserted.rows);
                     self.meters.duplicates.add(inserted.duplicates);
                     self.meters.too_old.add(inserted.expired);
@@ -85,6 +97,7 @@ impl<T: Table> Archive<T> {
                     open.push(range.start..middle);
                 }
                 Err(error) => {
+                    spans.failed(&error);
                     let outcome = self.hold(&error);
                     // The rest would fare no better.
                     open.push(range);
@@ -118,50 +131,4 @@ impl<T: Table> Archive<T> {
             }
         }
     }
-}
-
-/// Spans for the messages that are sampled: one `process` each, in the message's own trace, and
-/// one `insert` for the batch, linked to all of them. None costs anything for the others.
-fn spans<T: Table>(batch: &[Delivery]) -> (Vec<Span>, Span) {
-    let mut processes = Vec::new();
-    let mut contexts = Vec::new();
-    for delivery in batch {
-        let parent = delivery
-            .header(headers::TRACEPARENT)
-            .and_then(trace::TraceParent::parse);
-        let Some(parent) = parent.filter(trace::TraceParent::is_sampled) else {
-            continue;
-        };
-        let (span, context) = trace::child(&parent, || {
-            tracing::info_span!(
-                "process",
-                otel.name = format!("process {}", T::SUBJECT),
-                otel.kind = "consumer",
-                messaging.system = "nats",
-                messaging.operation.name = "process",
-                messaging.destination.name = delivery.subject,
-                messaging.message.id = delivery.header(headers::MSG_ID),
-                tgmesh.seq = delivery.seq,
-            )
-        });
-        processes.push(span);
-        contexts.push(context);
-    }
-    let Some(first) = contexts.first() else {
-        return (processes, Span::none());
-    };
-    let (insert, _) = trace::child(first, || {
-        tracing::info_span!(
-            "insert",
-            otel.name = format!("INSERT {}", T::NAME),
-            otel.kind = "client",
-            db.system.name = "postgresql",
-            db.collection.name = T::NAME,
-            db.operation.batch.size = batch.len(),
-        )
-    });
-    for context in &contexts[1..] {
-        trace::link(&insert, context);
-    }
-    (processes, insert)
 }

@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use tgmesh_lifecycle::clock;
 use tgmesh_lifecycle::settings::{self, EXIT_USAGE, Faults};
+use tgmesh_lifecycle::trace::TraceParent;
 use tgmesh_proto::audit::AuditEvent;
 use tgmesh_proto::id::EventId;
 use tgmesh_proto::{SCHEMA_VERSION, codec, subject};
@@ -254,7 +255,7 @@ async fn audit(mesh: &Mesh, event: &str, letters: &BTreeMap<u64, Letter>) -> any
     let message = Outgoing {
         subject: subject::audit("archiver", &event.event),
         id: event.id,
-        traceparent: format!("00-{:032x}-{:016x}-00", rand::random::<u128>(), rand::random::<u64>()),
+        traceparent: TraceParent::unrelated().to_string(),
         payload: Bytes::from(codec::encode_audit(&event)?),
     };
     publish::publish_one(mesh, &message).await?;

@@ -14,6 +14,7 @@ mod partitions;
 mod retention;
 mod roll_up;
 mod settings;
+mod spans;
 mod standing;
 mod table;
 
@@ -33,6 +34,7 @@ use crate::archive::Archive;
 use crate::database::{Database, Writes};
 use crate::meters::Meters;
 pub use crate::settings::{Args, Command, Config};
+use crate::spans::Spans;
 use crate::standing::Watch;
 use crate::table::{Audit, Detections, Matches, Table};
 
@@ -91,6 +93,7 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
     tasks.spawn("retention", retention::run(upkeep, metrics.clone(), soft.clone()));
 
     let archivers = Archivers {
+        spans: Spans::new(&process, &mesh),
         process,
         mesh,
         store,
@@ -121,6 +124,7 @@ struct Archivers {
     mesh: Mesh,
     store: Store,
     database: Database,
+    spans: Spans,
 }
 
 impl Archivers {
@@ -158,7 +162,12 @@ impl Archivers {
         );
         let tasks = self.process.tasks.clone();
         let writes = Writes::new(T::NAME, self.database.clone(), meters.held_up.clone());
-        let archive = Arc::new(Archive::<T>::new(self.store.clone(), meters.clone(), writes));
+        let archive = Arc::new(Archive::<T>::new(
+            self.store.clone(),
+            meters.clone(),
+            writes,
+            self.spans.clone(),
+        ));
         let archiving = async move {
             soft.run_until_cancelled(watch.begin()).await;
             tasks.spawn("standing", watch.run(soft.clone()));

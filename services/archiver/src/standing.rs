@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use tgmesh_lifecycle::clock;
 use tgmesh_lifecycle::metrics::{Counter, Gauge, Metrics};
+use tgmesh_lifecycle::trace::TraceParent;
 use tgmesh_proto::audit::AuditEvent;
 use tgmesh_proto::codec::{self, EncodeError};
 use tgmesh_proto::subject;
@@ -241,7 +242,7 @@ impl Watch {
         let process = (SERVICE, &*self.instance);
         let event = AuditEvent::new(process, &self.event(), clock::now_us(), None, Some(&target), detail);
         // It belongs to no trace; nobody samples it.
-        let traceparent = format!("00-{:032x}-{:016x}-00", rand::random::<u128>(), rand::random::<u64>());
+        let traceparent = TraceParent::unrelated().to_string();
         Outgoing::audit(&event, traceparent)
     }
 }

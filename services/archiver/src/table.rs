@@ -15,14 +15,24 @@ pub(crate) trait Table: Send + Sync + 'static {
     const STREAM: &'static str;
     /// Before the names of this table's figures; nothing for the one that everybody asks about.
     const PREFIX: &'static str;
-    /// For the name of a span.
-    const SUBJECT: &'static str;
+    /// Names of its messages' spans; nothing for messages that belong to no trace.
+    const SPANS: Option<Names>;
 
     /// The row of a message, or why it can never be one.
     fn row(delivery: &Delivery, now_us: u64) -> Result<Self::Row, String>;
 
     /// Writes rows in one transaction; those that are there already stay as they are.
     fn insert(store: &Store, rows: &[Self::Row]) -> impl Future<Output = Result<Inserted, StoreError>> + Send;
+}
+
+/// Names of spans, each one of few.
+#[derive(Clone, Copy)]
+pub(crate) struct Names {
+    pub(crate) subject: &'static str,
+    pub(crate) process: &'static str,
+    pub(crate) batch: &'static str,
+    pub(crate) insert: &'static str,
+    pub(crate) table: &'static str,
 }
 
 /// DETECTIONS.
@@ -34,7 +44,13 @@ impl Table for Detections {
     const NAME: &'static str = "detections";
     const STREAM: &'static str = subject::DETECTIONS;
     const PREFIX: &'static str = "";
-    const SUBJECT: &'static str = "tgmesh.v1.detections.{chat}.{family}";
+    const SPANS: Option<Names> = Some(Names {
+        subject: "tgmesh.v1.detections.{chat}.{family}",
+        process: "process tgmesh.v1.detections.{chat}.{family}",
+        batch: "batch tgmesh.v1.detections.{chat}.{family}",
+        insert: "INSERT detections",
+        table: "detections",
+    });
 
     fn row(delivery: &Delivery, now_us: u64) -> Result<Self::Row, String> {
         let event = codec::decode(&delivery.payload).map_err(|error| error.to_string())?;
@@ -55,7 +71,13 @@ impl Table for Matches {
     const NAME: &'static str = "matches";
     const STREAM: &'static str = subject::MATCHES;
     const PREFIX: &'static str = "matches_";
-    const SUBJECT: &'static str = "tgmesh.v1.matches.{chat}";
+    const SPANS: Option<Names> = Some(Names {
+        subject: "tgmesh.v1.matches.{chat}",
+        process: "process tgmesh.v1.matches.{chat}",
+        batch: "batch tgmesh.v1.matches.{chat}",
+        insert: "INSERT matches",
+        table: "matches",
+    });
 
     fn row(delivery: &Delivery, now_us: u64) -> Result<Self::Row, String> {
         let event = codec::decode_match(&delivery.payload).map_err(|error| error.to_string())?;
@@ -76,7 +98,7 @@ impl Table for Audit {
     const NAME: &'static str = "audit_log";
     const STREAM: &'static str = subject::AUDIT;
     const PREFIX: &'static str = "audit_";
-    const SUBJECT: &'static str = "tgmesh.v1.audit.{service}.{event}";
+    const SPANS: Option<Names> = None;
 
     fn row(delivery: &Delivery, _: u64) -> Result<Self::Row, String> {
         let event = codec::decode_audit(&delivery.payload).map_err(|error| error.to_string())?;

@@ -7,8 +7,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tgmesh_lifecycle::clock;
 use tgmesh_lifecycle::metrics::Counter;
-use tgmesh_lifecycle::{clock, trace};
+use tgmesh_lifecycle::trace::TraceParent;
 use tgmesh_proto::audit::AuditEvent;
 use tgmesh_stream::Mesh;
 use tgmesh_stream::publish::{Limits, Outgoing, Publisher};
@@ -109,7 +110,7 @@ impl Entries {
                 publisher.drain(LAST_ENTRIES).await;
                 break;
             };
-            let traceparent = trace::root(|| tracing::info_span!("audit")).1.to_string();
+            let traceparent = TraceParent::unrelated().to_string();
             match Outgoing::audit(&entry, traceparent) {
                 // The publisher keeps it until it is stored.
                 Ok(outgoing) => drop(publisher.publish(outgoing).await),

@@ -6,6 +6,7 @@ mod matched;
 pub use matched::MatchEvent;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use bytes::Bytes;
 use tgmesh_lifecycle::trace::TraceParent;
@@ -13,6 +14,7 @@ use tgmesh_proto::codec::{self, DecodeError};
 use tgmesh_proto::detection::Detection;
 
 use crate::filter::address_key;
+use crate::spans::{FanOut, MAX_RENDERED};
 use crate::wire::Format;
 use frames::{Frames, Head};
 
@@ -40,6 +42,9 @@ pub struct Event {
     pub trace: Option<TraceParent>,
     /// Bytes of the payload in the stream.
     pub size: usize,
+    /// Its way to the clients, where it came live.
+    pub fan_out: Option<FanOut>,
+    rendered: AtomicU8,
     frames: Frames,
 }
 
@@ -57,8 +62,26 @@ impl Event {
             detection,
             trace,
             size: payload.len(),
+            fan_out: None,
+            rendered: AtomicU8::new(0),
             frames: Frames::default(),
         })
+    }
+
+    /// The same, which came live.
+    #[must_use]
+    pub fn with_fan_out(self, fan_out: Option<FanOut>) -> Self {
+        Self { fan_out, ..self }
+    }
+
+    /// A client has painted it. Few of them are told of: the rest says nothing new.
+    pub fn rendered(&self, at_ms: f64) {
+        if let Some(fan_out) = &self.fan_out
+            && self.rendered.load(Ordering::Relaxed) < MAX_RENDERED
+            && self.rendered.fetch_add(1, Ordering::Relaxed) < MAX_RENDERED
+        {
+            fan_out.rendered(self.seq, at_ms);
+        }
     }
 
     /// Bytes that it occupies in memory with all that is kept beside it, about.

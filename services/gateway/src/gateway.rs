@@ -27,6 +27,7 @@ use crate::registry::{Limit, Registry};
 use crate::resume::Past;
 use crate::revocations::Revocations;
 use crate::settings::Config;
+use crate::spans::Spans;
 use crate::upgrade::Origins;
 
 /// How long clients may take to be told to come back elsewhere. Below the process's grace of eight
@@ -199,12 +200,14 @@ async fn serve_mesh(
         () = soft.cancelled() => return Ok(()),
     };
     let past = Past::new(Arc::clone(&gateway.hub), mesh.clone(), gateway.figures.clone());
+    let (spans, asked) = Spans::new(process);
+    spans.follow(process, &mesh, asked);
     // Set once, here.
     let _ = (gateway.past.set(past), gateway.mesh.set(mesh.clone()));
     process.tasks.spawn("link", watch_link(mesh.link(), nats, soft.clone()));
     process.tasks.spawn(
         "feed",
-        hub::follow(Arc::clone(&gateway.hub), mesh.clone(), stream, soft.clone()),
+        hub::follow(Arc::clone(&gateway.hub), spans, mesh.clone(), stream, soft.clone()),
     );
     process.tasks.spawn(
         "matches",

@@ -26,6 +26,7 @@ mod resume;
 mod revocations;
 mod rights;
 pub mod settings;
+mod spans;
 mod upgrade;
 mod wire;
 

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use tgmesh_detect::Detector;
 use tgmesh_detect::rules::Scratch;
 use tgmesh_lifecycle::Process;
+use tgmesh_lifecycle::trace::late::Recent;
 use tgmesh_stream::Mesh;
 use tgmesh_stream::lease::{Ended, Lease, Tenure};
 use tgmesh_stream::publish::Publisher;
@@ -25,6 +26,7 @@ use crate::event::Origin;
 use crate::figures;
 use crate::flood::Floods;
 use crate::gate::Gate;
+use crate::journey::Hop;
 use crate::ledger::{Bookkeeper, LedgerError, Ledgers, Named, Predecessors};
 use crate::matches::Matches;
 use crate::memory::Follower;
@@ -106,6 +108,8 @@ pub struct Shared {
     pub past: backfill::Figures,
     /// How each account does.
     pub roster: Roster,
+    /// Hops of recent messages.
+    pub hops: Arc<Recent<Hop>>,
     /// Figures.
     pub stats: Stats,
 }
@@ -235,6 +239,7 @@ async fn listen(shared: &Shared, slots: &Slots, name: &Arc<str>, account_no: u32
         publisher: shared.publisher.clone(),
         checkpoint,
         past,
+        hops: Arc::clone(&shared.hops),
         stats: shared.stats.clone(),
     };
     let worker = tokio::spawn(worker.run(receiver, stop.clone()));

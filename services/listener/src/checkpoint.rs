@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tgmesh_lifecycle::clock;
 use tgmesh_stream::publish::{PublishError, Receipt};
 use tokio::sync::Notify;
-use tracing::Span;
 
 use crate::backfill::Settled;
+use crate::journey::Departure;
 use crate::ledger::{Account, Ledger, StoredEvent};
 use crate::peers;
 use crate::queue::Reached;
@@ -23,8 +23,8 @@ pub struct UnderWay {
     /// When its message came off the socket, µs since the epoch.
     /// Nothing for a message of the past, which nobody waits for.
     pub received_us: Option<i64>,
-    /// Ends with the ack.
-    pub span: Span,
+    /// Its span, which ends with the ack.
+    pub departure: Option<Departure>,
     /// The chapter and message whose detection it is; nothing for a match.
     pub detection_of: Option<(i64, i32)>,
 }
@@ -182,12 +182,17 @@ impl Settler {
                         .received_to_published
                         .observe_us(u64::try_from(took).unwrap_or(0));
                 }
-                event.span.record("messaging.nats.sequence", stored.seq);
+                if let Some(departure) = event.departure {
+                    departure.stored(&stored);
+                }
                 true
             }
             // The publisher said so; nobody can store it, so nothing is gained by staying behind.
-            Err(PublishError::Refused(_)) => {
+            Err(error @ PublishError::Refused(_)) => {
                 self.stats.publish_failures.inc();
+                if let Some(departure) = event.departure {
+                    departure.lost(&error);
+                }
                 true
             }
             Err(PublishError::Closed) => false,

@@ -22,6 +22,7 @@ mod figures;
 mod finding;
 mod flood;
 mod gate;
+mod journey;
 mod ledger;
 mod login;
 mod masking;
@@ -51,11 +52,12 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use tgmesh_detect::Detector;
 use tgmesh_lifecycle::health::Part;
-use tgmesh_lifecycle::{Process, clock};
+use tgmesh_lifecycle::trace::late::Recent;
+use tgmesh_lifecycle::{Process, clock, trace};
 use tgmesh_stream::kv::KvError;
 use tgmesh_stream::lease::Leases;
 use tgmesh_stream::publish::{Flow, Limits, Publisher};
-use tgmesh_stream::{Link, Mesh, stats as reports, topology};
+use tgmesh_stream::{Link, Mesh, stats as reports, topology, traces};
 use tokio_util::sync::CancellationToken;
 
 use crate::account::Shared;
@@ -132,6 +134,8 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
         reports::spawn_reporter(&mesh, "listener", &process.instance, move || metrics.snapshot())
     };
 
+    let hops = follow_tracing(&mesh, &process);
+
     let shared = Shared {
         api_id: config.api_id,
         dc: config.dc,
@@ -164,6 +168,7 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
         mesh: mesh.clone(),
         turns: chats::Turns::new(stats.chats_missing.clone(), &config.accounts, Instant::now()),
         roster: roster.clone(),
+        hops,
         stats,
         process: process.clone(),
     };
@@ -197,6 +202,31 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
     accounts.wait().await;
     reporter.abort();
     result
+}
+
+/// Spans that are asked for after the fact, and the share of messages that is sampled.
+fn follow_tracing(mesh: &Mesh, process: &Process) -> Arc<Recent<journey::Hop>> {
+    let soft = process.shutdown.soft();
+    let (hops, asked) = Recent::new(journey::REMEMBERED, &process.metrics);
+    let hops = Arc::new(hops);
+    if trace::exports() {
+        let (making, hearing, relaying) = (Arc::clone(&hops), Arc::clone(&hops), mesh.clone());
+        let hard = process.shutdown.hard();
+        process.tasks.spawn("late spans", async move { making.run(hard).await });
+        process.tasks.spawn("traces", {
+            let soft = soft.clone();
+            async move {
+                let relay = traces::relay(&relaying, asked, |id| hearing.want(id));
+                soft.run_until_cancelled(relay).await;
+            }
+        });
+        let sampled = mesh.clone();
+        process.tasks.spawn("sampling", async move {
+            let following = traces::follow_sampling(&sampled, clock::now_ms, trace::resample);
+            soft.run_until_cancelled(following).await;
+        });
+    }
+    hops
 }
 
 /// Waits for the store, which may be a bucket that the topology makes a moment later.

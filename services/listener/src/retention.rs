@@ -16,7 +16,8 @@ use std::collections::HashMap;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use tgmesh_lifecycle::{clock, trace};
+use tgmesh_lifecycle::clock;
+use tgmesh_lifecycle::trace::TraceParent;
 use tgmesh_proto::audit::AuditEvent;
 use tgmesh_proto::subject;
 use tgmesh_stream::StreamError;
@@ -161,7 +162,7 @@ async fn tell(shared: &Shared, named: &Named, epoch: &str, reopened: &[Reopened]
         Some(&target),
         detail,
     );
-    let traceparent = trace::root(|| tracing::info_span!("audit")).1.to_string();
+    let traceparent = TraceParent::unrelated().to_string();
     let Ok(outgoing) = Outgoing::audit(&entry, traceparent) else {
         // Some short strings.
         return;

@@ -8,7 +8,8 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use tgmesh_lifecycle::{clock, trace};
+use tgmesh_lifecycle::clock;
+use tgmesh_lifecycle::trace::TraceParent;
 use tgmesh_proto::audit::AuditEvent;
 use tgmesh_proto::subject;
 use tgmesh_stream::Mesh;
@@ -75,7 +76,7 @@ pub async fn stop(mesh: &Mesh, account: &str, mark: &Mark) {
         Some(&format!("account:{account}")),
         [("why", mark.why.clone())],
     );
-    let traceparent = trace::root(|| tracing::info_span!("audit")).1.to_string();
+    let traceparent = TraceParent::unrelated().to_string();
     let Ok(outgoing) = Outgoing::audit(&entry, traceparent) else {
         // Some short strings.
         return;

@@ -8,20 +8,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tgmesh_detect::rules::Scratch;
 use tgmesh_detect::{Detector, Findings, Input};
 use tgmesh_lifecycle::clock;
+use tgmesh_lifecycle::trace::late::Recent;
 use tgmesh_lifecycle::trace::{self, TraceParent};
-use tgmesh_proto::detection::{Detection, EventKind, Times};
+use tgmesh_proto::detection::{EventKind, Times};
 use tgmesh_proto::{codec, subject};
 use tgmesh_stream::lease::Tenure;
 use tgmesh_stream::publish::Publisher;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::Span;
 
 use crate::backfill::{self, Page};
 use crate::checkpoint::{Checkpoint, UnderWay};
 use crate::edits::{self, Edits, Key, State};
 use crate::event::{self, Origin, Subject};
 use crate::finding::Finding;
+use crate::journey::{Hop, Journey, Stages};
 use crate::ledger;
 use crate::masking;
 use crate::matches::{Candidates, Matches};
@@ -69,6 +70,8 @@ pub struct Worker {
     pub checkpoint: Checkpoint,
     /// Pages of the past; they wait for whatever is live.
     pub past: mpsc::Receiver<Page>,
+    /// Hops of recent messages.
+    pub hops: Arc<Recent<Hop>>,
     /// Figures.
     pub stats: Stats,
 }
@@ -159,25 +162,11 @@ impl Worker {
             let (chat_id, id) = (seen.record.chat_id, i64::from(seen.record.id));
             self.races.received(chat_id, id, &self.origin.account, received_us);
         }
-        let (receive, context) = trace::root(|| {
-            tracing::info_span!(
-                "receive",
-                otel.kind = "consumer",
-                messaging.system = "telegram",
-                chat_id = seen.record.chat_id,
-                message_id = seen.record.id,
-            )
-        });
-        let (detect, _) = trace::child(&context, || {
-            tracing::info_span!("detect", finds = tracing::field::Empty)
-        });
-        detect.in_scope(|| {
-            self.detect(&seen, found);
-            masking::hide(&mut seen.record, found);
-        });
-        detect.record("finds", found.finds.len());
-        drop(detect);
+        let taken_us = clock::now_us();
+        self.detect(&seen, found);
+        masking::hide(&mut seen.record, found);
         let detected_us = clock::now_us();
+        let found_count = found.finds.len();
         let matched = self.rules_of(&seen.record);
         let mut candidates = Candidates {
             rules: (matched.publish && found.finds.is_empty()).then(|| matched.names.clone()),
@@ -185,30 +174,37 @@ impl Worker {
         };
         candidates.take(found.unresolved.drain(..));
         let finds: Vec<_> = found.finds.drain(..).map(Finding::from).collect();
-        let count = finds.len();
         let Some(changes) = self.compare(&seen, finds, received_us, past) else {
-            return count;
+            return found_count;
         };
         let told = self.tell(&seen, &candidates, received_us, past);
         if changes.is_empty() && told.is_empty() {
-            return count;
+            return found_count;
         }
         let sender = seen.record.sender.map(|id| self.peers.sender(id));
         let mut subject = Subject::of(&seen.record, sender, seen.source == Source::History, &self.peers);
         subject.is_ordered = past.is_some();
         let times = (received_us, detected_us);
-        self.publish_matches(&subject, told, &matched.names, times, &context, events)
+        let context = trace::root();
+        let stages = Stages {
+            received_us,
+            taken_us,
+            detected_us,
+        };
+        let of = (seen.record.chat_id, i64::from(seen.record.id));
+        let journey = Journey::begin(&self.hops, &context, of, stages, found_count);
+        let trail = (&context, journey.as_ref());
+        self.publish_matches(&subject, told, &matched.names, times, trail, events)
             .await;
         if !changes.is_empty() {
             if past.is_none() {
                 let took = u64::try_from(detected_us - received_us).unwrap_or(0);
                 self.stats.received_to_detected.observe_us(took);
             }
-            self.publish(subject, changes, matched.names, times, &context, events)
+            self.publish(subject, changes, matched.names, times, trail, events)
                 .await;
         }
-        drop(receive);
-        count
+        found_count
     }
 
     fn detect(&self, seen: &Seen, found: &mut Findings) {
@@ -300,6 +296,7 @@ impl Worker {
 
     async fn deletion(&mut self, chat_id: Option<i64>, id: i32, received_us: i64, events: &mut Vec<UnderWay>) {
         self.stats.deletions.inc();
+        let taken_us = clock::now_us();
         let key = match chat_id {
             Some(chat_id) => Key::of_channel(chat_id, i64::from(id)),
             None => Key::of_account(self.account_no, i64::from(id)),
@@ -312,21 +309,27 @@ impl Worker {
             }
             return;
         };
-        let (receive, context) = trace::root(|| {
-            tracing::info_span!(
-                "receive",
-                otel.kind = "consumer",
-                messaging.system = "telegram",
-                chat_id = known.chat_id,
-                message_id = id,
-            )
-        });
         let subject = Subject::gone(&known, i64::from(id), &self.peers);
         let changes = finds.into_iter().map(|find| (EventKind::Retracted, find)).collect();
-        let times = (received_us, clock::now_us());
-        self.publish(subject, changes, Vec::new(), times, &context, events)
-            .await;
-        drop(receive);
+        let detected_us = clock::now_us();
+        let times = (received_us, detected_us);
+        let context = trace::root();
+        let stages = Stages {
+            received_us,
+            taken_us,
+            detected_us,
+        };
+        let of = (known.chat_id, i64::from(id));
+        let journey = Journey::begin(&self.hops, &context, of, stages, 0);
+        self.publish(
+            subject,
+            changes,
+            Vec::new(),
+            times,
+            (&context, journey.as_ref()),
+            events,
+        )
+        .await;
     }
 
     async fn publish(
@@ -335,7 +338,7 @@ impl Worker {
         changes: Vec<(EventKind, Finding)>,
         rules: Vec<String>,
         (received_us, detected_us): (i64, i64),
-        context: &TraceParent,
+        (context, journey): (&TraceParent, Option<&Arc<Journey>>),
         events: &mut Vec<UnderWay>,
     ) {
         let is_ordered = subject.is_ordered;
@@ -357,12 +360,14 @@ impl Worker {
             let mut event = event::detection(&self.origin, of, kind, find, rules.clone(), times);
             event.seen_before = self.seen.recall(&event, times.published_us / 1_000_000);
             self.stats.detections(event.family).inc();
-            let (span, context) = trace::child(context, || publish_span(&event));
+            let context = context.child();
+            let (family, kind) = (Some(event.family), event.event.as_str());
+            let departure = journey.map(|journey| journey.depart(&context, event.id, family, kind, times.published_us));
             let parcel = Parcel {
                 subject: subject::detection(event.chat.id, event.family),
                 id: event.id,
                 payload: codec::encode(&event),
-                span,
+                departure,
                 received_us: (!is_ordered).then_some(received_us),
                 detection_of: i32::try_from(event.message.id)
                     .ok()
@@ -394,17 +399,4 @@ async fn next_page(pages: &mut mpsc::Receiver<Page>, page: &mut Option<Page>) {
         // Nobody fetches any.
         std::future::pending::<()>().await;
     }
-}
-
-fn publish_span(event: &Detection) -> Span {
-    tracing::info_span!(
-        "publish tgmesh.v1.detections.{chat}.{family}",
-        otel.kind = "producer",
-        messaging.system = "nats",
-        messaging.operation.name = "publish",
-        messaging.message.id = %event.id,
-        event = event.event.as_str(),
-        family = event.family.as_str(),
-        messaging.nats.sequence = tracing::field::Empty,
-    )
 }

@@ -1,6 +1,7 @@
 //! What the commands write into AUDIT.
 
-use tgmesh_lifecycle::{clock, trace};
+use tgmesh_lifecycle::clock;
+use tgmesh_lifecycle::trace::TraceParent;
 use tgmesh_proto::audit::AuditEvent;
 use tgmesh_stream::Mesh;
 use tgmesh_stream::publish::{self, Outgoing};
@@ -20,7 +21,7 @@ pub(crate) async fn note<'a>(
     let instance = format!("cli-{}", std::process::id());
     let process = ("tgmesh", instance.as_str());
     let entry = AuditEvent::new(process, event, clock::now_us(), Some(&user()), Some(target), detail);
-    let traceparent = trace::root(|| tracing::info_span!("audit")).1.to_string();
+    let traceparent = TraceParent::unrelated().to_string();
     publish::publish_one(mesh, &Outgoing::audit(&entry, traceparent)?).await?;
     Ok(())
 }

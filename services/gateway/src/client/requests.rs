@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tgmesh_lifecycle::{clock, trace};
+use tgmesh_lifecycle::clock;
 use tgmesh_proto::frame::{ClientFrame, CloseCode, ErrorCode, Filter, Resume, ServerFrame};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::Message;
@@ -208,18 +208,17 @@ impl Session {
     }
 
     /// Closes the trace of a detection: a span under the fan-out's, where that was sampled.
-    fn rendered(&self, seq: u64, at_ms: f64) {
+    fn rendered(&mut self, seq: u64, at_ms: f64) {
         self.gateway.figures.rendered.inc();
-        let Some(event) = self.gateway.hub.find(seq) else {
+        // Once a connection and detection: a page paints in the order of the sequences.
+        if seq <= self.rendered {
             return;
-        };
-        if let Some(parent) = event.trace
+        }
+        if let Some(event) = self.gateway.hub.find(seq)
             && self.grant.rights.permit(&event.detection)
         {
-            let (span, _) = trace::child(&parent, || {
-                tracing::info_span!("rendered", otel.kind = "client", seq, at_ms)
-            });
-            drop(span);
+            self.rendered = seq;
+            event.rendered(at_ms);
         }
     }
 

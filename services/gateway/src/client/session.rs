@@ -41,6 +41,8 @@ pub(super) struct Session {
     pub(super) grant: Grant,
     pub(super) bucket: Bucket,
     pub(super) rendered_bucket: Bucket,
+    /// The last sequence that was painted.
+    pub(super) rendered: u64,
     pub(super) name: String,
     pub(super) subscriptions: Vec<Subscription>,
     pub(super) used: HashSet<Arc<str>>,
@@ -62,6 +64,7 @@ impl Session {
             grant,
             bucket,
             rendered_bucket: Bucket::new(RENDERED_RATE, now),
+            rendered: 0,
             name: format!("{:016x}", rand::random::<u64>()),
             subscriptions: Vec::new(),
             used: HashSet::new(),

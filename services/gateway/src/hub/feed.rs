@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tgmesh_lifecycle::health::Part;
-use tgmesh_lifecycle::trace::{self, TraceParent};
+use tgmesh_lifecycle::trace::TraceParent;
 use tgmesh_proto::{headers, subject};
 use tgmesh_stream::tail::{Start, Tail, TailError};
 use tgmesh_stream::{Delivery, Mesh, StreamError, stream_state, topology};
@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Hub;
 use crate::event::Event;
+use crate::spans::{FanOut, Spans};
 
 /// Events that are read before clients may come, so that those who come back after a restart are
 /// served out of memory.
@@ -20,12 +21,12 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Follows the stream until the token is cancelled, through outages and new epochs.
-pub async fn follow(hub: Arc<Hub>, mesh: Mesh, part: Part, until: CancellationToken) {
+pub async fn follow(hub: Arc<Hub>, spans: Spans, mesh: Mesh, part: Part, until: CancellationToken) {
     let following = async {
         topology::wait(&mesh).await;
         let mut wait = FIRST_WAIT;
         loop {
-            match follow_epoch(&hub, &mesh, &part, &mut wait).await {
+            match follow_epoch(&hub, &spans, &mesh, &part, &mut wait).await {
                 TailError::Epoch { epoch } => {
                     tracing::warn!(epoch, "DETECTIONS has a new epoch, clients come back to it");
                 }
@@ -45,7 +46,7 @@ pub async fn follow(hub: Arc<Hub>, mesh: Mesh, part: Part, until: CancellationTo
 }
 
 /// Follows one epoch. Returns why it ended.
-async fn follow_epoch(hub: &Hub, mesh: &Mesh, part: &Part, wait: &mut Duration) -> TailError {
+async fn follow_epoch(hub: &Hub, spans: &Spans, mesh: &Mesh, part: &Part, wait: &mut Duration) -> TailError {
     match prefill(hub, mesh).await {
         Ok(mut tail) => {
             hub.open();
@@ -53,7 +54,7 @@ async fn follow_epoch(hub: &Hub, mesh: &Mesh, part: &Part, wait: &mut Duration) 
             *wait = FIRST_WAIT;
             loop {
                 match tail.next().await {
-                    Ok(delivery) => hand_over(hub, &delivery),
+                    Ok(delivery) => hand_over(hub, &delivery, Some(spans)),
                     Err(error) => return error,
                 }
             }
@@ -79,7 +80,8 @@ async fn prefill(hub: &Hub, mesh: &Mesh) -> Result<Tail, TailError> {
     }
     while tail.position() < state.last_seq && state.messages > 0 {
         let delivery = tail.next().await?;
-        hand_over(hub, &delivery);
+        // Nobody waited for what lies before this process's start.
+        hand_over(hub, &delivery, None);
         if delivery.pending == 0 {
             break;
         }
@@ -87,26 +89,26 @@ async fn prefill(hub: &Hub, mesh: &Mesh) -> Result<Tail, TailError> {
     Ok(tail)
 }
 
-fn hand_over(hub: &Hub, delivery: &Delivery) {
+fn hand_over(hub: &Hub, delivery: &Delivery, spans: Option<&Spans>) {
     let carried = delivery.header(headers::TRACEPARENT).and_then(TraceParent::parse);
-    // Only sampled messages make a span; the frame then carries its context, so that `rendered`
-    // becomes its child.
-    let (span, context) = match carried {
-        Some(parent) => {
-            let (span, context) = trace::child(&parent, || {
-                tracing::info_span!("fan-out", otel.kind = "consumer", seq = delivery.seq)
-            });
-            (span, Some(context))
+    let fan_out = carried.filter(|_| spans.is_some());
+    let fan_out = fan_out.map(|parent| FanOut::begin(parent, delivery));
+    // A sampled message's frame carries the fan-out's context, so that `rendered` becomes its child.
+    let trace = fan_out.as_ref().map(FanOut::context).or(carried);
+    let error = match Event::read(delivery.seq, delivery.published_us, &delivery.payload, trace) {
+        Ok(event) => {
+            let event = event.with_fan_out(fan_out);
+            hub.accept(&Arc::new(event));
+            None
         }
-        None => (tracing::Span::none(), None),
-    };
-    let _entered = span.enter();
-    match Event::read(delivery.seq, delivery.published_us, &delivery.payload, context) {
-        Ok(event) => hub.accept(&Arc::new(event)),
         Err(error) => {
             hub.figures.undecodable.inc();
             tracing::warn!(seq = delivery.seq, subject = delivery.subject, %error, "left out a message that is no event");
             hub.pass_over(delivery.seq);
+            Some(error.to_string())
         }
+    };
+    if let (Some(spans), Some(fan_out)) = (spans, fan_out) {
+        spans.end(fan_out, delivery, error);
     }
 }

@@ -95,13 +95,13 @@ where
     F: Future<Output = anyhow::Result<()>>,
     R: FnOnce(C, Process) -> F,
 {
-    let telemetry = Telemetry::start(common)?;
+    let process = Process::detached(service, &common.instance);
+    let telemetry = Telemetry::start(common, &process.metrics)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("couldn't start the runtime")?;
     let result = runtime.block_on(async {
-        let process = Process::detached(service, &common.instance);
         let listener = admin::bind(common.admin_listen, "ADMIN_LISTEN").await?;
         // The port may have been 0.
         let admin_addr = listener.local_addr().context("couldn't read the admin port")?;

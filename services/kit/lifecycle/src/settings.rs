@@ -8,7 +8,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::trace::Sampler;
 
 /// Exit code for bad settings (`EX_USAGE` of sysexits.h).
 pub const EXIT_USAGE: u8 = 64;
@@ -55,6 +58,9 @@ pub struct CommonArgs {
     /// Ratio for traceidratio, 0 to 1
     #[arg(long, env = "OTEL_TRACES_SAMPLER_ARG", value_name = "RATIO")]
     pub otel_traces_sampler_arg: Option<String>,
+    /// A message that takes so long gets its spans even where it was not sampled
+    #[arg(long, env = "TRACE_SLOW", value_name = "DURATION", default_value = "1s")]
+    pub trace_slow: String,
     /// Name of the service in traces [default: tgmesh-<service>]
     #[arg(long, env = "OTEL_SERVICE_NAME", value_name = "NAME")]
     pub otel_service_name: Option<String>,
@@ -75,7 +81,10 @@ pub(crate) struct Common {
     pub log_format: LogFormat,
     pub log_filter: String,
     pub otlp_endpoint: Option<String>,
-    pub sampling_ratio: f64,
+    /// What the receiver wants to see besides: may hold a key.
+    pub otlp_headers: HeaderMap,
+    pub sampler: Sampler,
+    pub trace_slow: Duration,
     pub service_name: String,
 }
 
@@ -103,14 +112,23 @@ impl CommonArgs {
             self.otel_traces_sampler_arg.as_deref(),
             ratio,
         );
-        let sampler = faults.value("OTEL_TRACES_SAMPLER", &self.otel_traces_sampler, |name| {
-            match name.strip_prefix("parentbased_").unwrap_or(name) {
-                "always_on" => Ok(Some(1.0)),
-                "always_off" => Ok(Some(0.0)),
-                "traceidratio" => Ok(None),
-                _ => Err("must be always_on, always_off, traceidratio or one of them behind parentbased_".to_owned()),
-            }
+        // As for every variable of OpenTelemetry, empty means not set.
+        let sampler = faults.optional("OTEL_TRACES_SAMPLER", Some(&self.otel_traces_sampler), |name| {
+            let behind = name.strip_prefix("parentbased_");
+            let ratio = match behind.unwrap_or(name) {
+                "always_on" => Some(1.0),
+                "always_off" => Some(0.0),
+                "traceidratio" => None,
+                _ => {
+                    return Err(
+                        "must be always_on, always_off, traceidratio or one of them behind parentbased_".to_owned(),
+                    );
+                }
+            };
+            Ok((ratio, behind.is_some()))
         });
+        let trace_slow = faults.value("TRACE_SLOW", &self.trace_slow, positive_duration);
+        let otlp_headers = faults.secret("OTEL_EXPORTER_OTLP_HEADERS", |list| headers(list.expose_secret()));
         let service_name = faults.optional("OTEL_SERVICE_NAME", self.otel_service_name.as_deref(), text);
         Some(Common {
             instance: instance?.unwrap_or_else(default_instance),
@@ -118,7 +136,15 @@ impl CommonArgs {
             log_format: log_format?,
             log_filter: log_filter?,
             otlp_endpoint: otlp_endpoint?,
-            sampling_ratio: sampler?.or(argument?).unwrap_or(1.0),
+            otlp_headers: otlp_headers?.unwrap_or_default(),
+            trace_slow: trace_slow?,
+            sampler: {
+                let (ratio, follows_parent) = sampler?.unwrap_or((Some(1.0), true));
+                Sampler {
+                    ratio: ratio.or(argument?).unwrap_or(1.0),
+                    follows_parent,
+                }
+            },
             service_name: service_name?.unwrap_or_else(|| format!("tgmesh-{service}")),
         })
     }
@@ -352,6 +378,21 @@ pub fn http_url(raw: &str) -> Result<String, String> {
         Some(host) if !host.is_empty() && !raw.contains(char::is_whitespace) => Ok(raw.to_owned()),
         _ => Err("is no http:// or https:// URL".to_owned()),
     }
+}
+
+/// `name=value,name=value`, as the specification of OpenTelemetry writes them. The problem repeats
+/// no value.
+fn headers(list: &str) -> Result<HeaderMap, String> {
+    let mut found = HeaderMap::new();
+    for pair in list.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+        let problem = || "holds an entry that is no name=value".to_owned();
+        let (name, value) = pair.split_once('=').ok_or_else(problem)?;
+        let name = HeaderName::try_from(name.trim()).map_err(|_| problem())?;
+        let mut value = HeaderValue::try_from(value.trim()).map_err(|_| problem())?;
+        value.set_sensitive(true);
+        found.append(name, value);
+    }
+    Ok(found)
 }
 
 fn instance_name(raw: &str) -> Result<String, String> {

@@ -1,57 +1,59 @@
 //! Log lines to standard error, spans to an OTLP receiver where one is set.
 
 use std::io::IsTerminal as _;
-use std::time::Duration;
 
 use anyhow::Context as _;
-use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::{Protocol, WithExportConfig as _};
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider};
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
+use crate::metrics::Metrics;
 use crate::settings::{Common, LogFormat};
-use crate::trace;
+use crate::trace::export::{Counts, Exporter};
+use crate::trace::{self, Bridge, Value};
 
-/// Room for a second of spans at full sampling; what exceeds it is dropped and counted by the SDK.
-const SPAN_QUEUE: usize = 65_536;
-const EXPORT_BATCH: usize = 4_096;
-const EXPORT_DELAY: Duration = Duration::from_millis(500);
-/// A batch span links to each of its messages; the SDK's own limit of 128 drops the rest in silence.
-const MAX_LINKS: u32 = 4_096;
-/// How long the last spans may take to leave on shutdown.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+/// A batch's span links to each of its messages; the SDK's own limit of 128 drops the rest in
+/// silence.
+const MAX_LINKS: u32 = 10_000;
 
 /// Holds the exporter; [`Telemetry::flush`] sends what is left.
 pub(crate) struct Telemetry {
-    provider: Option<SdkTracerProvider>,
+    exporter: Option<Exporter>,
+    _provider: Option<SdkTracerProvider>,
 }
 
 impl Telemetry {
-    /// Must be called outside of the async runtime: the exporter has a thread and a blocking
-    /// client of its own, so that it never competes with the work it watches.
-    pub(crate) fn start(common: &Common) -> anyhow::Result<Self> {
-        let provider = common
-            .otlp_endpoint
-            .as_deref()
-            .map(|endpoint| exporter(endpoint, common))
+    /// Must be called outside of the async runtime, because the exporter blocks. The metrics tell
+    /// what becomes of spans.
+    pub(crate) fn start(common: &Common, metrics: &Metrics) -> anyhow::Result<Self> {
+        let counts = Counts::of(metrics);
+        let endpoint = common.otlp_endpoint.as_deref();
+        let exporter = endpoint
+            .map(|endpoint| exporter(endpoint, common, counts))
             .transpose()?;
-        #[expect(
-            clippy::redundant_closure_for_method_calls,
-            reason = "the method itself fits one lifetime only"
-        )]
+        let provider = exporter.as_ref().map(|_| {
+            trace::start(common.sampler);
+            trace::late::slow_from(common.trace_slow);
+            SdkTracerProvider::builder()
+                // Whether a batch has a span is decided before there is one.
+                .with_sampler(Sampler::AlwaysOn)
+                .with_max_links_per_span(MAX_LINKS)
+                .with_span_processor(Bridge)
+                .build()
+        });
         let spans = provider.as_ref().map(|provider| {
-            trace::sample(common.sampling_ratio);
             tracing_opentelemetry::layer()
                 .with_tracer(provider.tracer("tgmesh"))
                 // Threads and source lines of a span tell nothing about a message's way.
                 .with_threads(false)
                 .with_location(false)
                 .with_target(false)
-                .with_filter(tracing_subscriber::filter::filter_fn(|metadata| metadata.is_span()))
+                // Libraries have spans of their own, which nobody asked for.
+                .with_filter(tracing_subscriber::filter::filter_fn(|metadata| {
+                    metadata.is_span() && metadata.target().starts_with("tgmesh")
+                }))
         });
         let filter = || EnvFilter::new(&common.log_filter);
         let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
@@ -67,44 +69,26 @@ impl Telemetry {
             .with(spans)
             .try_init()
             .context("couldn't set up logging")?;
-        Ok(Self { provider })
+        Ok(Self {
+            exporter,
+            _provider: provider,
+        })
     }
 
     /// Sends what is left, on good and on bad exits.
     pub(crate) fn flush(self) {
-        if let Some(provider) = self.provider
-            && let Err(error) = provider.shutdown_with_timeout(FLUSH_TIMEOUT)
-        {
-            tracing::warn!(%error, "spans were lost at the end");
+        if let Some(exporter) = self.exporter {
+            exporter.finish();
         }
     }
 }
 
-fn exporter(endpoint: &str, common: &Common) -> anyhow::Result<SdkTracerProvider> {
-    // The variable names the receiver's base; the path is the specification's.
-    let url = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
-    let exporter = opentelemetry_otlp::SpanExporter::builder()
-        .with_http()
-        .with_protocol(Protocol::HttpBinary)
-        .with_endpoint(url)
-        .build()
-        .context("couldn't set up the OTLP exporter")?;
-    let batches = BatchConfigBuilder::default()
-        .with_max_queue_size(SPAN_QUEUE)
-        .with_max_export_batch_size(EXPORT_BATCH)
-        .with_scheduled_delay(EXPORT_DELAY)
-        .build();
-    let resource = Resource::builder()
-        .with_service_name(common.service_name.clone())
-        .with_attribute(KeyValue::new("service.namespace", "tgmesh"))
-        .with_attribute(KeyValue::new("service.instance.id", common.instance.clone()))
-        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-        .build();
-    Ok(SdkTracerProvider::builder()
-        .with_resource(resource)
-        // The ratio is applied before a span object is made, see `trace::root`.
-        .with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)))
-        .with_max_links_per_span(MAX_LINKS)
-        .with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(batches).build())
-        .build())
+fn exporter(endpoint: &str, common: &Common, counts: Counts) -> anyhow::Result<Exporter> {
+    let resource = [
+        ("service.name", Value::Str(&common.service_name)),
+        ("service.namespace", Value::Str("tgmesh")),
+        ("service.instance.id", Value::Str(&common.instance)),
+        ("service.version", Value::Str(env!("CARGO_PKG_VERSION"))),
+    ];
+    Exporter::start(endpoint, common.otlp_headers.clone(), &resource, counts)
 }

@@ -1,17 +1,38 @@
 //! Trace contexts that travel with messages, and spans for those that are sampled.
 //!
 //! Every message carries a W3C `traceparent`. Whether it is sampled is decided once, at its root;
-//! an unsampled message costs a random number here and never a span object.
+//! an unsampled message costs random numbers here and never a span object. Spans of messages are
+//! written down where they end, by [`record`]: they are bytes on their way to the receiver from
+//! then on, so that tracing everything costs no more than it has to. What is not a message's hop
+//! (a batch, upkeep) uses `tracing`'s spans, which log lines name.
+//!
+//! Messages that turn out slow or faulty after nobody sampled them get their spans afterwards, see
+//! [`late`].
+
+mod bridge;
+mod encode;
+pub(crate) mod export;
+pub mod late;
+mod span;
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
-use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-/// Share of roots that are sampled, as a threshold on 63 random bits; 0 until telemetry exports.
+pub(crate) use bridge::Bridge;
+pub use span::{Event, Kind, Span, Value, record};
+
+/// Share of traces that are sampled, as a threshold on 63 bits of their id; 0 until telemetry
+/// exports.
 static THRESHOLD: AtomicU64 = AtomicU64::new(0);
+/// What the settings say, for when nothing else is asked for at run time.
+static CONFIGURED: AtomicU64 = AtomicU64::new(0);
+/// Whether a parent's decision counts.
+static FOLLOWS_PARENT: AtomicBool = AtomicBool::new(true);
+/// Whether spans go anywhere.
+static EXPORTS: AtomicBool = AtomicBool::new(false);
 const ALL: u64 = 1 << 63;
 
 /// A W3C trace context: who the parent is, and whether the trace is sampled.
@@ -43,28 +64,64 @@ impl TraceParent {
         (context.trace_id != 0 && context.span_id != 0).then_some(context)
     }
 
-    /// Whether spans are recorded for it.
+    /// Whether its root was sampled.
     #[must_use]
     pub const fn is_sampled(&self) -> bool {
         self.sampled
     }
 
-    fn random(sampled: bool) -> Self {
-        // W3C forbids zero; the lowest bit costs nothing.
-        Self {
-            trace_id: rand::random::<u128>() | 1,
-            span_id: rand::random::<u64>() | 1,
-            sampled,
+    /// Whether this process records spans for it: as its root was sampled, or as this process's
+    /// own sampler says where that does not follow parents.
+    #[must_use]
+    pub fn is_recorded(&self) -> bool {
+        if FOLLOWS_PARENT.load(Ordering::Relaxed) {
+            self.sampled && exports()
+        } else {
+            is_chosen(self.trace_id)
         }
     }
 
-    fn of(span: &Span) -> Option<Self> {
+    /// The trace's id.
+    #[must_use]
+    pub const fn trace_id(&self) -> u128 {
+        self.trace_id
+    }
+
+    /// The span's id.
+    #[must_use]
+    pub const fn span_id(&self) -> u64 {
+        self.span_id
+    }
+
+    /// A new span of the same trace.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        Self {
+            // W3C forbids zero; the lowest bit costs nothing.
+            span_id: rand::random::<u64>() | 1,
+            ..*self
+        }
+    }
+
+    /// A context that belongs to no trace, for messages that nobody follows.
+    #[must_use]
+    pub fn unrelated() -> Self {
+        Self {
+            trace_id: rand::random::<u128>() | 1,
+            span_id: rand::random::<u64>() | 1,
+            sampled: false,
+        }
+    }
+
+    /// The context of a `tracing` span; nothing where it is not exported.
+    #[must_use]
+    pub fn of(span: &tracing::Span) -> Option<Self> {
         let context = span.context();
         let context = context.span().span_context().clone();
-        context.is_valid().then(|| Self {
+        (context.is_valid() && context.is_sampled()).then(|| Self {
             trace_id: u128::from_be_bytes(context.trace_id().to_bytes()),
             span_id: u64::from_be_bytes(context.span_id().to_bytes()),
-            sampled: context.is_sampled(),
+            sampled: true,
         })
     }
 
@@ -92,41 +149,58 @@ impl fmt::Display for TraceParent {
     }
 }
 
-/// Begins a trace: decides whether it is sampled, and makes its first span if it is.
-pub fn root(span: impl FnOnce() -> Span) -> (Span, TraceParent) {
-    let threshold = THRESHOLD.load(Ordering::Relaxed);
-    if threshold == 0 || rand::random::<u64>() >> 1 >= threshold {
-        return (Span::none(), TraceParent::random(false));
-    }
-    let span = span();
-    let context = TraceParent::of(&span).unwrap_or_else(|| TraceParent::random(false));
-    (span, context)
-}
-
-/// Goes on with a trace: makes a span under `parent` if it is sampled. The context is the new
-/// span's, or the parent's where there is none.
-pub fn child(parent: &TraceParent, span: impl FnOnce() -> Span) -> (Span, TraceParent) {
-    if !parent.sampled {
-        return (Span::none(), *parent);
-    }
-    let span = span();
-    let remote = opentelemetry::Context::new().with_remote_span_context(parent.span_context());
-    // It fails where no exporter is set or the span is filtered out: the parent's context stands.
-    let context = span.set_parent(remote).ok().and_then(|()| TraceParent::of(&span));
-    (span, context.unwrap_or(*parent))
-}
-
-/// Links a span to another trace, as a batch to its messages.
-pub fn link(span: &Span, to: &TraceParent) {
-    if to.sampled {
-        span.add_link(to.span_context());
+/// Begins a trace, and decides whether it is sampled.
+#[must_use]
+pub fn root() -> TraceParent {
+    let context = TraceParent::unrelated();
+    TraceParent {
+        sampled: is_chosen(context.trace_id),
+        ..context
     }
 }
 
-/// Sets the share of roots that are sampled, 0 to 1.
-pub(crate) fn sample(ratio: f64) {
-    let threshold = (ratio.clamp(0.0, 1.0) * ALL as f64) as u64;
-    THRESHOLD.store(threshold.min(ALL), Ordering::Relaxed);
+/// Links a `tracing` span to another trace, as a batch to its messages.
+pub fn link(span: &tracing::Span, to: &TraceParent) {
+    span.add_link(to.span_context());
+}
+
+/// Whether spans go anywhere. Where they do not, nothing has to be remembered for them.
+#[must_use]
+pub fn exports() -> bool {
+    EXPORTS.load(Ordering::Relaxed)
+}
+
+/// Changes the share of roots that are sampled, 0 to 1, until the process ends; nothing for what
+/// the settings say. Without a receiver it has no effect.
+pub fn resample(ratio: Option<f64>) {
+    let threshold = ratio.map_or_else(|| CONFIGURED.load(Ordering::Relaxed), threshold);
+    if exports() {
+        THRESHOLD.store(threshold, Ordering::Relaxed);
+    }
+}
+
+/// Which traces are sampled.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Sampler {
+    pub(crate) ratio: f64,
+    pub(crate) follows_parent: bool,
+}
+
+/// Spans go somewhere from now on.
+pub(crate) fn start(sampler: Sampler) {
+    FOLLOWS_PARENT.store(sampler.follows_parent, Ordering::Relaxed);
+    CONFIGURED.store(threshold(sampler.ratio), Ordering::Relaxed);
+    EXPORTS.store(true, Ordering::Relaxed);
+    resample(None);
+}
+
+fn threshold(ratio: f64) -> u64 {
+    ((ratio.clamp(0.0, 1.0) * ALL as f64) as u64).min(ALL)
+}
+
+/// The specification's `TraceIdRatioBased`: every process comes to the same answer.
+fn is_chosen(trace_id: u128) -> bool {
+    (trace_id as u64) >> 1 < THRESHOLD.load(Ordering::Relaxed)
 }
 
 #[cfg(test)]
@@ -136,11 +210,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unsampled_roots_make_no_span() {
-        let (span, context) = root(|| panic!("no span was asked for"));
-        assert!(span.is_none() && !context.is_sampled());
-        let (span, same) = child(&context, || panic!("no span was asked for"));
-        assert!(span.is_none() && same == context);
+    fn nothing_is_sampled_without_a_receiver() {
+        assert!(!exports());
+        resample(Some(1.0));
+        let root = root();
+        assert!(!root.is_sampled() && !root.is_recorded());
+        let child = root.child();
+        assert!(child.trace_id() == root.trace_id() && child.span_id() != root.span_id());
+    }
+
+    #[test]
+    fn ratios_are_thresholds_on_the_trace_s_id() {
+        assert_eq!((threshold(0.0), threshold(1.0), threshold(7.0)), (0, ALL, ALL));
+        assert_eq!(threshold(0.25), ALL / 4);
     }
 
     #[test]

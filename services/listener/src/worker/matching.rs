@@ -1,14 +1,12 @@
 //! Watch rules and lost links: what a message gives besides addresses.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tgmesh_detect::rules::{Matched, Place};
 use tgmesh_lifecycle::clock;
-use tgmesh_lifecycle::trace::{self, TraceParent};
+use tgmesh_lifecycle::trace::TraceParent;
 use tgmesh_proto::detection::Times;
-use tgmesh_proto::matched::Match;
 use tgmesh_proto::{codec, subject};
-use tracing::Span;
 
 use super::Worker;
 use super::sending::Parcel;
@@ -16,6 +14,7 @@ use crate::backfill;
 use crate::checkpoint::UnderWay;
 use crate::edits::Key;
 use crate::event::Subject;
+use crate::journey::Journey;
 use crate::matches::{self, Candidates, Matches, Outcome, Told};
 use crate::message::{Record, Target};
 use crate::queue::Seen;
@@ -90,7 +89,7 @@ impl Worker {
         told: Vec<Told>,
         rules: &[String],
         (received_us, detected_us): (i64, i64),
-        context: &TraceParent,
+        (context, journey): (&TraceParent, Option<&Arc<Journey>>),
         events: &mut Vec<UnderWay>,
     ) {
         for told in told {
@@ -101,12 +100,14 @@ impl Worker {
             };
             let event = matches::event(&self.origin, subject.clone(), told, rules.to_vec(), times);
             self.stats.matches(event.event).inc();
-            let (span, context) = trace::child(context, || publish_span(&event));
+            let context = context.child();
+            let departure = journey
+                .map(|journey| journey.depart(&context, event.id, None, event.event.as_str(), times.published_us));
             let parcel = Parcel {
                 subject: subject::matches(event.chat.id),
                 id: event.id,
                 payload: codec::encode_match(&event),
-                span,
+                departure,
                 received_us: (!subject.is_ordered).then_some(received_us),
                 detection_of: None,
             };
@@ -129,16 +130,4 @@ fn parts(record: &Record) -> impl Iterator<Item = &str> {
         .chain(labels)
         .chain(targets)
         .chain(previews)
-}
-
-fn publish_span(event: &Match) -> Span {
-    tracing::info_span!(
-        "publish tgmesh.v1.matches.{chat}",
-        otel.kind = "producer",
-        messaging.system = "nats",
-        messaging.operation.name = "publish",
-        messaging.message.id = %event.id,
-        event = event.event.as_str(),
-        messaging.nats.sequence = tracing::field::Empty,
-    )
 }

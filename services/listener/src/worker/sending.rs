@@ -5,18 +5,18 @@ use tgmesh_lifecycle::trace::TraceParent;
 use tgmesh_proto::codec::EncodeError;
 use tgmesh_proto::id::EventId;
 use tgmesh_stream::publish::Outgoing;
-use tracing::Span;
 
 use super::Worker;
 use crate::checkpoint::UnderWay;
+use crate::journey::Departure;
 
 /// An event that is ready to go.
 pub(super) struct Parcel {
     pub(super) subject: String,
     pub(super) id: EventId,
     pub(super) payload: Result<Vec<u8>, EncodeError>,
-    /// Ends with the ack.
-    pub(super) span: Span,
+    /// Its span, which ends with the ack.
+    pub(super) departure: Option<Departure>,
     /// Nothing for a message of the past, which nobody waits for.
     pub(super) received_us: Option<i64>,
     /// The chapter and message whose detection it is; nothing for a match.
@@ -45,7 +45,7 @@ impl Worker {
         events.push(UnderWay {
             receipt,
             received_us: parcel.received_us,
-            span: parcel.span,
+            departure: parcel.departure,
             detection_of: parcel.detection_of,
         });
     }
