@@ -4,6 +4,8 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use tgmesh_lifecycle::clock;
+use tgmesh_lifecycle::trace::TraceParent;
+use tgmesh_proto::headers;
 use tgmesh_store::{Store, StoreError};
 use tgmesh_stream::Delivery;
 use tgmesh_stream::consume::{Handler, Outcome};
@@ -45,7 +47,7 @@ impl<T: Table> Handler for Archive<T> {
         self.insert(&messages, &rows, &mut outcomes, &mut spans)
             .instrument(span)
             .await;
-        self.measure(batch, &outcomes, began);
+        self.measure(batch, (&messages, &rows), &outcomes, began);
         self.spans.end(spans, batch, &outcomes);
         outcomes
     }
@@ -114,21 +116,39 @@ impl<T: Table> Archive<T> {
         Outcome::RetryAfter(self.writes.failed(error))
     }
 
-    fn measure(&self, batch: &[Delivery], outcomes: &[Outcome], began: Instant) {
+    fn measure(&self, batch: &[Delivery], rows: (&[usize], &[T::Row]), outcomes: &[Outcome], began: Instant) {
         if !outcomes.contains(&Outcome::Done) {
             return;
         }
-        self.meters.batch.observe_us(began.elapsed().as_micros() as u64);
         let now_us = clock::now_us().unsigned_abs();
-        for (delivery, _) in batch
-            .iter()
-            .zip(outcomes)
-            .filter(|(_, outcome)| **outcome == Outcome::Done)
-        {
-            match now_us.checked_sub(delivery.published_us) {
-                Some(us) => self.meters.stream_to_commit.observe_us(us),
-                None => self.meters.clock_skew.inc(),
+        let mut traced = None;
+        for (&message, row) in rows.0.iter().zip(rows.1) {
+            if outcomes[message] != Outcome::Done {
+                continue;
+            }
+            let delivery = &batch[message];
+            let trace = context(delivery);
+            traced = traced.or(trace);
+            let hops = [
+                (Some(delivery.published_us), &self.meters.stream_to_commit),
+                (T::received_us(row), &self.meters.received_to_commit),
+            ];
+            for (from_us, histogram) in hops {
+                match from_us.map(|from_us| now_us.checked_sub(from_us)) {
+                    Some(Some(us)) => histogram.observe_traced(us, trace),
+                    Some(None) => self.meters.clock_skew.inc(),
+                    None => {}
+                }
             }
         }
+        self.meters
+            .batch
+            .observe_traced(began.elapsed().as_micros() as u64, traced);
     }
+}
+
+/// The message's trace, if it is sampled.
+fn context(delivery: &Delivery) -> Option<TraceParent> {
+    let parent = delivery.header(headers::TRACEPARENT).and_then(TraceParent::parse);
+    parent.filter(TraceParent::is_sampled)
 }

@@ -63,6 +63,7 @@ const PING_EVERY: Duration = Duration::from_secs(2);
 /// When a consumer cannot be used, or the database cannot be migrated.
 pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
     let soft = process.shutdown.soft();
+    process.summary.tell(&meters::SUMMARY);
     let nats = process.health.part("nats");
     let postgres = process.health.part("postgres");
     let connected = async { tokio::join!(connect_nats(&config.nats), connect_postgres(&config.database)) };

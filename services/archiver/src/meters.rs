@@ -4,8 +4,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tgmesh_lifecycle::metrics::{Counter, Gauge, Histogram, Metrics};
+use tgmesh_lifecycle::summary::Plan;
 use tgmesh_stream::{Mesh, consume};
 use tokio_util::sync::CancellationToken;
+
+/// The line in the log.
+pub(crate) const SUMMARY: Plan = Plan {
+    counts: &[("rows", "rows_total"), ("batches", "batches_total")],
+    successes: "acks_total",
+    failures: &["deadletters_total"],
+    queue: ("queue", "lag_messages"),
+    latencies: &[("stream → row", "stream_to_commit_seconds"), ("batch", "batch_seconds")],
+    errors: &[
+        "batch_errors_total",
+        "deadletters_total",
+        "matches_batch_errors_total",
+        "matches_deadletters_total",
+        "audit_batch_errors_total",
+        "audit_deadletters_total",
+    ],
+};
 
 /// The archiver's metrics. Clones share them.
 #[derive(Clone)]
@@ -24,7 +42,9 @@ pub(crate) struct Meters {
     pub(crate) batch: Histogram,
     /// From the stream's timestamp to the commit.
     pub(crate) stream_to_commit: Histogram,
-    /// Commits that lie before the stream's timestamp: the hosts' clocks differ.
+    /// From the listener's socket to the commit, for live messages.
+    pub(crate) received_to_commit: Histogram,
+    /// Commits that lie before the stream's timestamp or the receipt: the hosts' clocks differ.
     pub(crate) clock_skew: Counter,
     /// 1 while the database takes no rows.
     pub(crate) held_up: Gauge,
@@ -93,7 +113,14 @@ impl Meters {
                 "stream_to_commit_seconds",
                 "From the stream's timestamp to the row's commit",
             ),
-            clock_skew: counter("clock_skew_total", "Commits that lie before the stream's timestamp"),
+            received_to_commit: histogram(
+                "received_to_commit_seconds",
+                "From the listener's socket to the row's commit, for live messages",
+            ),
+            clock_skew: counter(
+                "clock_skew_total",
+                "Commits that lie before the stream's timestamp or the receipt, by two hosts' clocks",
+            ),
             held_up: gauge("held_up", "1 while the database takes no rows"),
             taken_over: Arc::new(taken_over),
         }

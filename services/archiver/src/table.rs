@@ -21,6 +21,10 @@ pub(crate) trait Table: Send + Sync + 'static {
     /// The row of a message, or why it can never be one.
     fn row(delivery: &Delivery, now_us: u64) -> Result<Self::Row, String>;
 
+    /// When the listener received a row's message, µs since the epoch; nothing where nobody waits
+    /// for it.
+    fn received_us(row: &Self::Row) -> Option<u64>;
+
     /// Writes rows in one transaction; those that are there already stay as they are.
     fn insert(store: &Store, rows: &[Self::Row]) -> impl Future<Output = Result<Inserted, StoreError>> + Send;
 }
@@ -57,6 +61,12 @@ impl Table for Detections {
         detections::Row::new(event, place(delivery), now_us).map_err(|error| error.to_string())
     }
 
+    fn received_us(row: &Self::Row) -> Option<u64> {
+        let event = row.event();
+        let received_us = u64::try_from(event.times.received_us).ok();
+        received_us.filter(|_| !event.listener.backfill)
+    }
+
     async fn insert(store: &Store, rows: &[Self::Row]) -> Result<Inserted, StoreError> {
         store.detections().insert_batch(rows).await
     }
@@ -84,6 +94,12 @@ impl Table for Matches {
         matches::Row::new(event, place(delivery), now_us).map_err(|error| error.to_string())
     }
 
+    fn received_us(row: &Self::Row) -> Option<u64> {
+        let event = row.event();
+        let received_us = u64::try_from(event.times.received_us).ok();
+        received_us.filter(|_| !event.listener.backfill)
+    }
+
     async fn insert(store: &Store, rows: &[Self::Row]) -> Result<Inserted, StoreError> {
         store.matches().insert_batch(rows).await
     }
@@ -103,6 +119,10 @@ impl Table for Audit {
     fn row(delivery: &Delivery, _: u64) -> Result<Self::Row, String> {
         let event = codec::decode_audit(&delivery.payload).map_err(|error| error.to_string())?;
         audit::Row::new(event, place(delivery)).map_err(|error| error.to_string())
+    }
+
+    fn received_us(_: &Self::Row) -> Option<u64> {
+        None
     }
 
     async fn insert(store: &Store, rows: &[Self::Row]) -> Result<Inserted, StoreError> {

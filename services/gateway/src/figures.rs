@@ -1,10 +1,24 @@
 //! The gateway's own metrics.
 
 use tgmesh_lifecycle::metrics::{Counter, Gauge, Histogram, Metrics};
+use tgmesh_lifecycle::summary::Plan;
 use tgmesh_proto::frame::CloseCode;
 
 use crate::auth::RingFigures;
 use crate::registry::Limit;
+
+/// The line in the log.
+pub const SUMMARY: Plan = Plan {
+    counts: &[("events", "events_total"), ("deliveries", "deliveries_total")],
+    successes: "deliveries_total",
+    failures: &["gaps_total"],
+    queue: ("clients", "clients"),
+    latencies: &[
+        ("stream → client", "stream_to_client_seconds"),
+        ("received → client", "received_to_client_seconds"),
+    ],
+    errors: &["undecodable_events_total", "client_panics_total"],
+};
 
 /// Every metric of the gateway. `/metrics` puts `tgmesh_gateway_` before the names.
 #[derive(Debug, Clone)]
@@ -45,7 +59,7 @@ pub struct Figures {
     pub errors: Counter,
     /// Client tasks that panicked. Always 0.
     pub panics: Counter,
-    /// Deliveries that were written before they were stored, by two hosts' clocks.
+    /// Deliveries that were written before they were stored or received, by two hosts' clocks.
     pub negative_latency: Counter,
     /// Detections that a client said to have painted.
     pub rendered: Counter,
@@ -65,6 +79,8 @@ pub struct Figures {
     pub live: Gauge,
     /// Time from the stream's timestamp to the frame's last byte in the socket.
     pub stream_to_client: Histogram,
+    /// Time from the listener's socket to the frame's last byte in the client's.
+    pub received_to_client: Histogram,
     closes: Vec<(u16, Counter)>,
     limits: Vec<(Limit, Counter)>,
 }
@@ -130,7 +146,7 @@ impl Figures {
             panics: metrics.counter("client_panics_total", "Client tasks that panicked."),
             negative_latency: metrics.counter(
                 "negative_latency_total",
-                "Deliveries before their stream timestamp, by two hosts' clocks.",
+                "Deliveries before their stream timestamp or their receipt, by two hosts' clocks.",
             ),
             rendered: metrics.counter("rendered_total", "Detections that clients said to have painted."),
             audit_lost: metrics.counter(
@@ -162,6 +178,10 @@ impl Figures {
             stream_to_client: metrics.histogram(
                 "stream_to_client_seconds",
                 "From the stream's timestamp to the frame in the socket.",
+            ),
+            received_to_client: metrics.histogram(
+                "received_to_client_seconds",
+                "From the listener's socket to the frame in the client's, for live messages.",
             ),
             limits: Limit::ALL
                 .into_iter()

@@ -18,7 +18,7 @@ use crate::address::{Place, Proxies};
 use crate::api::Pace;
 use crate::audit::{Audit, Entries};
 use crate::auth::{Grant, Refusal, Verifier};
-use crate::figures::Figures;
+use crate::figures::{self, Figures};
 use crate::http_server;
 use crate::hub::{self, Hub, Matches};
 use crate::mesh_stats::MeshStats;
@@ -29,6 +29,7 @@ use crate::revocations::Revocations;
 use crate::settings::Config;
 use crate::spans::Spans;
 use crate::upgrade::Origins;
+use crate::watched;
 
 /// How long clients may take to be told to come back elsewhere. Below the process's grace of eight
 /// seconds.
@@ -121,6 +122,7 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
     let reader = config.database.as_ref().map(Reader::new).transpose();
     let reader = reader.context("couldn't set up the connections to Postgres")?;
     let figures = Figures::new(&process.metrics);
+    process.summary.tell(&figures::SUMMARY);
     let (audit, entries) = Audit::new(&process.instance, figures.audit_lost.clone());
     let gateway = Arc::new(Gateway {
         verifier: config.verifier,
@@ -224,6 +226,13 @@ async fn serve_mesh(
         "mesh stats",
         gateway.mesh_stats.clone().collect(mesh.clone(), soft.clone()),
     );
+    let watched = watched::follow(
+        mesh.clone(),
+        process.instance.to_string(),
+        process.metrics.clone(),
+        soft.clone(),
+    );
+    process.tasks.spawn("watched chats", watched);
     let (hub, live, metrics) = (
         Arc::clone(&gateway.hub),
         gateway.figures.live.clone(),

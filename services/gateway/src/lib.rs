@@ -28,6 +28,7 @@ mod rights;
 pub mod settings;
 mod spans;
 mod upgrade;
+mod watched;
 mod wire;
 
 pub use gateway::run;

@@ -178,9 +178,10 @@ impl Settler {
                 }
                 if let Some(received_us) = event.received_us {
                     let took = clock::now_us() - received_us;
+                    let trace = event.departure.as_ref().map(Departure::context);
                     self.stats
                         .received_to_published
-                        .observe_us(u64::try_from(took).unwrap_or(0));
+                        .observe_traced(u64::try_from(took).unwrap_or(0), trace);
                 }
                 if let Some(departure) = event.departure {
                     departure.stored(&stored);

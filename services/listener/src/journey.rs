@@ -156,6 +156,11 @@ impl Drop for Journey {
 }
 
 impl Departure {
+    /// Its trace context.
+    pub const fn context(&self) -> TraceParent {
+        self.publish.context
+    }
+
     /// The stream has it.
     pub fn stored(self, stored: &Stored) {
         let is_slow = late::is_slow(clock::now_us() - self.journey.message.stages.received_us);

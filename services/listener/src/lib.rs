@@ -85,6 +85,7 @@ const GAUGES_EVERY: Duration = Duration::from_secs(1);
 pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
     let soft = process.shutdown.soft();
     let stats = Stats::new(&process.metrics);
+    process.summary.tell(&stats::SUMMARY);
     let nats = process.health.part("nats");
     let stream = process.health.part("stream");
     let roster = Roster::new(&config.accounts, process.health.part("telegram"));

@@ -21,14 +21,13 @@ const MOST: usize = 10_000;
 pub struct Races {
     racing: Racing,
     inner: Arc<Mutex<Inner>>,
-    lead: Histogram,
     accounts: Arc<HashMap<Arc<str>, Figures>>,
 }
 
 /// What is counted of an account.
 struct Figures {
     wins: Counter,
-    lead_us: Counter,
+    lead: Histogram,
 }
 
 /// Who received a message first, and when; nothing once a second one did.
@@ -48,20 +47,16 @@ impl Races {
         let figures = |account: &Arc<str>| {
             let labels = [("account", &**account)];
             let wins = "Messages of hot channels that this account received first";
-            let lead = "By how much it was earlier than the second account, together";
+            let lead = "By how much this account was earlier than the second, in hot channels";
             Figures {
                 wins: metrics.counter_with("race_wins_total", wins, &labels),
-                lead_us: metrics.counter_with("race_lead_microseconds_total", lead, &labels),
+                lead: metrics.histogram_with("race_lead_seconds", lead, &labels),
             }
         };
         // Without a race there are no figures of one.
         let racers = if racing.chats.is_empty() { &[] } else { accounts };
         Self {
             inner: Arc::default(),
-            lead: metrics.histogram(
-                "race_lead_seconds",
-                "By how much the first account was earlier than the second, in hot channels",
-            ),
             accounts: Arc::new(
                 racers
                     .iter()
@@ -85,10 +80,9 @@ impl Races {
             return;
         };
         drop(inner);
-        self.lead.observe_us(lead_us);
         if let Some(figures) = self.accounts.get(&winner) {
             figures.wins.inc();
-            figures.lead_us.add(lead_us);
+            figures.lead.observe_us(lead_us);
         }
     }
 }

@@ -1,11 +1,25 @@
 //! The listener's figures.
 
 use tgmesh_lifecycle::metrics::{Counter, Gauge, Histogram, Metrics};
+use tgmesh_lifecycle::summary::Plan;
 use tgmesh_proto::detection::Family;
 use tgmesh_proto::matched::MatchKind;
 
 use crate::flood::Method;
 use crate::ledger::Outcome;
+
+/// The line in the log.
+pub const SUMMARY: Plan = Plan {
+    counts: &[("messages", "messages_total"), ("detections", "detections_total")],
+    successes: "published_total",
+    failures: &["publish_failures_total"],
+    queue: ("queued bytes", "queue_bytes"),
+    latencies: &[
+        ("received → detected", "received_to_detected_seconds"),
+        ("received → stream", "received_to_published_seconds"),
+    ],
+    errors: &["publish_failures_total", "unreachable_total"],
+};
 
 /// All of them. Clones share.
 #[derive(Debug, Clone)]

@@ -199,7 +199,7 @@ impl Worker {
         if !changes.is_empty() {
             if past.is_none() {
                 let took = u64::try_from(detected_us - received_us).unwrap_or(0);
-                self.stats.received_to_detected.observe_us(took);
+                self.stats.received_to_detected.observe_traced(took, Some(context));
             }
             self.publish(subject, changes, matched.names, times, trail, events)
                 .await;

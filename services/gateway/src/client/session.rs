@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tgmesh_lifecycle::clock;
+use tgmesh_lifecycle::trace::TraceParent;
 use tgmesh_proto::frame::{CloseCode, ServerFrame};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -47,11 +48,32 @@ pub(super) struct Session {
     pub(super) subscriptions: Vec<Subscription>,
     pub(super) used: HashSet<Arc<str>>,
     items: VecDeque<Item>,
-    /// Stream timestamps of the detections that are not flushed yet; none for the past, whose age
-    /// says nothing of this gateway's latency.
-    unflushed: Vec<Option<u64>>,
+    /// The detections that are not flushed yet; nothing for the past, whose age says nothing of this
+    /// gateway's latency.
+    unflushed: Vec<Option<Began>>,
     pub(super) expires: Instant,
     pub(super) heard: Instant,
+}
+
+/// When a detection's way began, µs since the epoch, and its trace.
+struct Began {
+    stored_us: u64,
+    /// Nothing for what comes from history: nobody waited for it.
+    received_us: Option<u64>,
+    trace: Option<TraceParent>,
+}
+
+impl Began {
+    fn of(event: &Event) -> Self {
+        let detection = &event.detection;
+        Self {
+            stored_us: event.published_us,
+            received_us: u64::try_from(detection.times.received_us)
+                .ok()
+                .filter(|_| !detection.listener.backfill),
+            trace: event.trace,
+        }
+    }
 }
 
 impl Session {
@@ -167,9 +189,9 @@ impl Session {
                 // may have been narrowed since this event was put in.
                 if self.grant.rights.permit(&event.detection) && subscription.passes(&event) {
                     let id = Arc::clone(&subscription.sub.id);
-                    let stored_us = Some(event.published_us).filter(|&stored| stored >= subscription.began_us);
+                    let began = (event.published_us >= subscription.began_us).then(|| Began::of(&event));
                     self.deliver(socket, &event, &id);
-                    self.unflushed.push(stored_us);
+                    self.unflushed.push(began);
                 }
             }
             Item::Match(_, event) => {
@@ -230,10 +252,17 @@ impl Session {
         let figures = &self.gateway.figures;
         figures.deliveries.add(self.unflushed.len() as u64);
         let now_us = u64::try_from(clock::now_us()).unwrap_or(0);
-        for stored_us in self.unflushed.drain(..).flatten() {
-            match now_us.checked_sub(stored_us) {
-                Some(latency_us) => figures.stream_to_client.observe_us(latency_us),
-                None => figures.negative_latency.inc(),
+        for began in self.unflushed.drain(..).flatten() {
+            let hops = [
+                (Some(began.stored_us), &figures.stream_to_client),
+                (began.received_us, &figures.received_to_client),
+            ];
+            for (from_us, histogram) in hops {
+                match from_us.map(|from_us| now_us.checked_sub(from_us)) {
+                    Some(Some(latency_us)) => histogram.observe_traced(latency_us, began.trace),
+                    Some(None) => figures.negative_latency.inc(),
+                    None => {}
+                }
             }
         }
         if self.unflushed.capacity() > 256 {

@@ -8,14 +8,20 @@ use warp::http::{Response, StatusCode, header};
 use warp::{Filter, Reply};
 
 use crate::health::Health;
-use crate::metrics::Metrics;
+use crate::metrics::{Form, Metrics};
 
 /// Serves the admin port until the token is cancelled.
 pub(crate) async fn serve(listener: TcpListener, health: Health, metrics: Metrics, until: CancellationToken) {
-    let page = warp::path("metrics").and(warp::path::end()).map(move || {
-        let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-        warp::reply::with_header(metrics.open_metrics(), header::CONTENT_TYPE, kind)
-    });
+    let is_ready = health.clone();
+    let accept = warp::header::optional::<String>("accept");
+    let page = warp::path("metrics")
+        .and(warp::path::end())
+        .and(accept)
+        .map(move |accept: Option<String>| {
+            let form = Form::for_accept(accept.as_deref());
+            let page = metrics.page(form, is_ready.is_ready());
+            warp::reply::with_header(page, header::CONTENT_TYPE, form.media_type())
+        });
     // Boxed, because the routes' own type names lifetimes that a spawned future may not.
     let routes = warp::get().and(probes(health).or(page)).boxed();
     warp::serve(routes)

@@ -15,11 +15,14 @@ pub mod http;
 pub mod metrics;
 pub mod settings;
 pub mod shutdown;
+pub mod summary;
 pub mod tasks;
 pub mod trace;
 
+mod log;
 mod memory;
 mod process;
+mod profile;
 mod telemetry;
 
 pub use process::{Process, main};

@@ -2,19 +2,20 @@
 //! both always tell the same.
 
 mod histogram;
+mod page;
+mod process;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, text};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::registry::Registry;
 use serde::Serialize;
 
+pub(crate) use histogram::Counts;
 pub use histogram::Histogram;
+pub(crate) use page::Form;
+use page::Page;
 
 use crate::{clock, memory};
 
@@ -56,7 +57,7 @@ pub struct Snapshot {
     /// By name.
     pub gauges: BTreeMap<String, f64>,
     /// By name.
-    pub histograms: BTreeMap<String, histogram::Counts>,
+    pub histograms: BTreeMap<String, Counts>,
 }
 
 #[derive(Debug)]
@@ -134,7 +135,13 @@ impl Metrics {
     /// A gauge. The same name gives the same gauge.
     #[must_use]
     pub fn gauge(&self, name: &str, help: &'static str) -> Gauge {
-        match self.register(name, help, &[], || Metric::Gauge(Gauge::default())) {
+        self.gauge_with(name, help, &[])
+    }
+
+    /// A gauge with fixed labels.
+    #[must_use]
+    pub fn gauge_with(&self, name: &str, help: &'static str, labels: &[(&str, &str)]) -> Gauge {
+        match self.register(name, help, labels, || Metric::Gauge(Gauge::default())) {
             Metric::Gauge(gauge) => gauge,
             _ => Gauge::default(),
         }
@@ -143,7 +150,13 @@ impl Metrics {
     /// A histogram of durations; its name ends in `_seconds`. The same name gives the same one.
     #[must_use]
     pub fn histogram(&self, name: &str, help: &'static str) -> Histogram {
-        match self.register(name, help, &[], || Metric::Histogram(Histogram::default())) {
+        self.histogram_with(name, help, &[])
+    }
+
+    /// A histogram of durations with fixed labels.
+    #[must_use]
+    pub fn histogram_with(&self, name: &str, help: &'static str, labels: &[(&str, &str)]) -> Histogram {
+        match self.register(name, help, labels, || Metric::Histogram(Histogram::default())) {
             Metric::Histogram(histogram) => histogram,
             _ => Histogram::default(),
         }
@@ -176,16 +189,24 @@ impl Metrics {
         snapshot
     }
 
-    /// OpenMetrics text for `/metrics`; every name gets the prefix `tgmesh_<service>_`.
-    pub(crate) fn open_metrics(&self) -> String {
-        let mut registry = Registry::with_prefix(format!("tgmesh_{}", self.service.replace('-', "_")));
-        registry.register_collector(Box::new(self.clone()));
-        let mut page = String::new();
-        // Writing to a string cannot fail; a metric that cannot be encoded ends the page early.
-        if text::encode(&mut page, &registry).is_err() {
-            tracing::error!("a metric cannot be encoded");
+    /// Text for `/metrics`; every name gets the prefix `tgmesh_<service>_`.
+    pub(crate) fn page(&self, form: Form, is_ready: bool) -> String {
+        let mut page = Page::new(form, format!("tgmesh_{}_", self.service.replace('-', "_")));
+        for (name, series) in self.lock().iter() {
+            let Some(first) = series.metrics.values().next() else {
+                continue;
+            };
+            page.family(name, first.kind(), series.help);
+            for (labels, metric) in &series.metrics {
+                match metric {
+                    Metric::Counter(counter) => page.sample(name, labels, counter.get()),
+                    Metric::Gauge(gauge) => page.sample(name, labels, gauge.get()),
+                    Metric::Histogram(histogram) => page.histogram(name, labels, &histogram.for_page()),
+                }
+            }
         }
-        page
+        process::write(&mut page, self.started_ms, is_ready);
+        page.end()
     }
 
     fn register(
@@ -212,61 +233,12 @@ impl Metrics {
     }
 }
 
-impl Collector for Metrics {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        for (name, series) in self.lock().iter() {
-            let Some(kind) = series.metrics.values().next().map(Metric::kind) else {
-                continue;
-            };
-            // OpenMetrics names a counter's family without the suffix of its samples.
-            let family = name.strip_suffix("_total").unwrap_or(name);
-            let mut family = encoder.encode_descriptor(family, series.help, None, kind)?;
-            for (labels, metric) in &series.metrics {
-                if labels.is_empty() {
-                    metric.encode(&mut family)?;
-                } else {
-                    let labels: &[(String, String)] = labels;
-                    metric.encode(&mut family.encode_family(&labels)?)?;
-                }
-            }
-        }
-        for (name, help, value) in [
-            (
-                "resident_memory_bytes",
-                "Resident memory of this process",
-                memory::rss_bytes(),
-            ),
-            ("heap_bytes", "Allocated heap of this process", memory::heap_bytes()),
-            (
-                "start_time_seconds",
-                "Start of this process since the epoch",
-                (self.started_ms / 1000).unsigned_abs(),
-            ),
-        ] {
-            let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            gauge.encode_gauge(&(value as f64))?;
-        }
-        Ok(())
-    }
-}
-
 impl Metric {
-    fn kind(&self) -> MetricType {
+    const fn kind(&self) -> &'static str {
         match self {
-            Self::Counter(_) => MetricType::Counter,
-            Self::Gauge(_) => MetricType::Gauge,
-            Self::Histogram(_) => MetricType::Histogram,
-        }
-    }
-
-    fn encode(&self, sample: &mut MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
-        match self {
-            Self::Counter(counter) => sample.encode_counter::<[(&str, &str); 0], _, u64>(&counter.get(), None),
-            Self::Gauge(gauge) => sample.encode_gauge(&gauge.get()),
-            Self::Histogram(histogram) => {
-                let (sum_s, count, buckets) = histogram.for_prometheus();
-                sample.encode_histogram::<[(&str, &str); 0]>(sum_s, count, &buckets, None)
-            }
+            Self::Counter(_) => "counter",
+            Self::Gauge(_) => "gauge",
+            Self::Histogram(_) => "histogram",
         }
     }
 }
@@ -298,17 +270,30 @@ mod tests {
         metrics.histogram("commit_seconds", "Commit").observe_us(1_000);
         metrics.counter("rows_total", "Rows").inc();
 
-        let page = metrics.open_metrics();
+        let page = metrics.page(Form::Open, true);
         for line in [
             "# TYPE tgmesh_archiver_rows counter",
             "tgmesh_archiver_rows_total 4",
             "tgmesh_archiver_errors_total{kind=\"bad \\\"x\\\"\"} 1",
             "tgmesh_archiver_lag 1.5",
+            "# UNIT tgmesh_archiver_commit_seconds seconds",
+            "tgmesh_archiver_commit_seconds_bucket{le=\"0.000768\"} 0",
+            "tgmesh_archiver_commit_seconds_bucket{le=\"0.001024\"} 1",
+            "tgmesh_archiver_commit_seconds_bucket{le=\"+Inf\"} 1",
             "tgmesh_archiver_commit_seconds_count 1",
+            "tgmesh_archiver_ready 1",
         ] {
-            assert!(page.contains(line), "{line} is missing in\n{page}");
+            assert!(page.lines().any(|other| other == line), "{line} is missing in\n{page}");
         }
         assert!(page.ends_with("# EOF\n"));
+        let classic = metrics.page(Form::Classic, false);
+        for line in ["# TYPE tgmesh_archiver_rows_total counter", "tgmesh_archiver_ready 0"] {
+            assert!(
+                classic.lines().any(|other| other == line),
+                "{line} is missing in\n{classic}"
+            );
+        }
+        assert!(!classic.contains("# EOF") && !classic.contains("# UNIT"));
 
         let snapshot = metrics.snapshot();
         assert_eq!(snapshot.counters["rows_total"], 4);

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
 
-use crate::admin;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::settings::{Common, EXIT_USAGE, Faults, Settings};
 use crate::shutdown::Shutdown;
+use crate::summary::Summary;
 use crate::tasks::Tasks;
 use crate::telemetry::Telemetry;
+use crate::{admin, profile};
 
 /// After the hard token: time for tasks to notice it before they are dropped.
 const ABORT_TIMEOUT: Duration = Duration::from_millis(500);
@@ -31,6 +33,8 @@ pub struct Process {
     pub health: Health,
     /// Its figures.
     pub metrics: Metrics,
+    /// The line in its log that tells how it is doing.
+    pub summary: Summary,
 }
 
 impl Process {
@@ -39,11 +43,13 @@ impl Process {
     #[must_use]
     pub fn detached(service: &str, instance: &str) -> Self {
         let shutdown = Shutdown::default();
+        let metrics = Metrics::new(service, instance);
         Self {
             instance: instance.into(),
             tasks: Tasks::new(shutdown.clone()),
             health: Health::new(shutdown.clone()),
-            metrics: Metrics::new(service, instance),
+            summary: Summary::new(metrics.clone()),
+            metrics,
             shutdown,
         }
     }
@@ -80,6 +86,9 @@ where
         }
         return ExitCode::from(EXIT_USAGE);
     };
+    if common.pprof_listen.is_some() {
+        profile::prepare_heap();
+    }
     match start(service, &common, config, run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -109,9 +118,19 @@ where
         let until = process.shutdown.hard();
         let admin = admin::serve(listener, process.health.clone(), process.metrics.clone(), until);
         let admin = tokio::spawn(admin);
+        if let Some(addr) = common.pprof_listen {
+            let listener = admin::bind(addr, "PPROF_LISTEN").await?;
+            let pprof_addr = listener.local_addr().context("couldn't read the port of profiles")?;
+            tracing::info!(%pprof_addr, "profiles can be taken");
+            tokio::spawn(profile::serve(listener, process.shutdown.hard()));
+        }
+        let over = CancellationToken::new();
+        let summary = tokio::spawn(process.summary.clone().run(over.clone()));
         let signals = tokio::spawn(process.shutdown.clone().watch_signals());
         tracing::info!(service, instance = %common.instance, %admin_addr, version = env!("CARGO_PKG_VERSION"), "started");
         let result = work(config, &process, run).await;
+        over.cancel();
+        let _ = tokio::time::timeout(ABORT_TIMEOUT, summary).await;
         process.shutdown.abort();
         let _ = tokio::time::timeout(ABORT_TIMEOUT, admin).await;
         signals.abort();

@@ -38,6 +38,9 @@ pub struct CommonArgs {
     /// Address of the admin port: /healthz, /readyz, /metrics
     #[arg(long, env = "ADMIN_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:9090")]
     pub admin_listen: String,
+    /// Address for CPU and heap profiles (`/debug/pprof/profile?seconds=`, `/debug/pprof/heap`); without it there are none
+    #[arg(long, env = "PPROF_LISTEN", value_name = "ADDR")]
+    pub pprof_listen: Option<String>,
     /// How log lines look: pretty or json
     #[arg(long, env = "LOG_FORMAT", value_name = "FORMAT", default_value = "pretty")]
     pub log_format: String,
@@ -78,6 +81,7 @@ pub(crate) enum LogFormat {
 pub(crate) struct Common {
     pub instance: String,
     pub admin_listen: SocketAddr,
+    pub pprof_listen: Option<SocketAddr>,
     pub log_format: LogFormat,
     pub log_filter: String,
     pub otlp_endpoint: Option<String>,
@@ -92,6 +96,7 @@ impl CommonArgs {
     pub(crate) fn read(&self, service: &str, faults: &mut Faults) -> Option<Common> {
         let instance = faults.optional("INSTANCE", self.instance.as_deref(), instance_name);
         let admin_listen = faults.value("ADMIN_LISTEN", &self.admin_listen, listen_addr);
+        let pprof_listen = faults.optional("PPROF_LISTEN", self.pprof_listen.as_deref(), listen_addr);
         let log_format = faults.value("LOG_FORMAT", &self.log_format, |word| match word {
             "pretty" => Ok(LogFormat::Pretty),
             "json" => Ok(LogFormat::Json),
@@ -133,6 +138,7 @@ impl CommonArgs {
         Some(Common {
             instance: instance?.unwrap_or_else(default_instance),
             admin_listen: admin_listen?,
+            pprof_listen: pprof_listen?,
             log_format: log_format?,
             log_filter: log_filter?,
             otlp_endpoint: otlp_endpoint?,

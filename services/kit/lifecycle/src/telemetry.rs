@@ -1,18 +1,18 @@
 //! Log lines to standard error, spans to an OTLP receiver where one is set.
 
-use std::io::IsTerminal as _;
 
 use anyhow::Context as _;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use tracing_subscriber::Layer as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _};
 
 use crate::metrics::Metrics;
-use crate::settings::{Common, LogFormat};
+use crate::settings::Common;
 use crate::trace::export::{Counts, Exporter};
-use crate::trace::{self, Bridge, Value};
+use crate::trace::{Bridge, Value};
+use crate::{log, trace};
 
 /// A batch's span links to each of its messages; the SDK's own limit of 128 drops the rest in
 /// silence.
@@ -55,17 +55,8 @@ impl Telemetry {
                     metadata.is_span() && metadata.target().starts_with("tgmesh")
                 }))
         });
-        let filter = || EnvFilter::new(&common.log_filter);
-        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-        let lines = match common.log_format {
-            LogFormat::Json => lines.json().flatten_event(true).with_filter(filter()).boxed(),
-            LogFormat::Pretty => lines
-                .with_ansi(std::io::stderr().is_terminal())
-                .with_filter(filter())
-                .boxed(),
-        };
         tracing_subscriber::registry()
-            .with(lines)
+            .with(log::layer(common.log_format, &common.log_filter))
             .with(spans)
             .try_init()
             .context("couldn't set up logging")?;

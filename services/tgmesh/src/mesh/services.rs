@@ -1,5 +1,6 @@
 //! What each service is told: its variables, its log, its sessions.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,6 +15,20 @@ use super::{Mesh, Part, Simulator, Telegram};
 /// The account that the simulator's chats are seen through.
 const ACCOUNT: &str = "sim-1";
 const IMPORT_LIMIT: Duration = Duration::from_secs(20);
+
+/// Where a service's profiles are: `PPROF_LISTEN` is the listener's, and the others have the next
+/// ports. What is no address is for the service to refuse.
+fn profiles_of(part: Part) -> Option<SocketAddr> {
+    let mut addr: SocketAddr = std::env::var("PPROF_LISTEN").ok()?.trim().parse().ok()?;
+    let number = [Part::Listener, Part::Archiver, Part::Gateway, Part::Simulator]
+        .iter()
+        .position(|other| *other == part)?;
+    // Port 0 is a free one for each.
+    if addr.port() > 0 {
+        addr.set_port(addr.port().checked_add(number as u16)?);
+    }
+    Some(addr)
+}
 
 impl Mesh {
     pub(super) fn spawn(&self, part: Part) -> Result<Process> {
@@ -59,6 +74,10 @@ impl Mesh {
             .env("ADMIN_LISTEN", format!("127.0.0.1:{admin}"))
             // One name for all would make their figures one.
             .env_remove("INSTANCE");
+        let spec = match profiles_of(part) {
+            Some(addr) => spec.env("PPROF_LISTEN", addr.to_string()),
+            None => spec,
+        };
         let spec = match part {
             Part::Simulator => self.simulator_spec(spec),
             Part::Listener => self.listener_spec(spec),
