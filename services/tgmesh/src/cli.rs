@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use tgmesh_lifecycle::settings::{EXIT_USAGE, Faults};
 use tracing_subscriber::EnvFilter;
 
-use crate::{accounts, detect, erase, keygen, load, replay, revoke, service, tail, token, topology, up};
+use crate::{accounts, detect, erase, keygen, load, replay, revoke, service, tail, token, topology, trace, up};
 
 /// tgmesh: contract addresses out of Telegram, live
 #[derive(Debug, Parser)]
@@ -76,6 +76,8 @@ enum Command {
     Topology(topology::Args),
     /// Take a person or a chat out of the database
     Erase(erase::Args),
+    /// Show one message's way through the mesh, or change how many messages are traced
+    Trace(trace::Args),
     /// The WebSocket clients of `load`, in a process of their own
     #[command(hide = true)]
     LoadClients(load::clients::Args),
@@ -140,6 +142,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Deadletters { args } => service::hand_over("tgmesh-archiver", "deadletters", &args),
         Command::Topology(args) => block_on(topology::run(args)),
         Command::Erase(args) => block_on(erase::run(args)),
+        Command::Trace(args) => block_on(trace::run(args)),
     };
     match outcome {
         Ok(code) => code,
@@ -225,6 +228,7 @@ mod tests {
                 "deadletters",
                 "topology",
                 "erase",
+                "trace",
                 "help"
             ]
         );

@@ -12,7 +12,7 @@ mod lines;
 mod message;
 mod pipeline;
 mod progress;
-mod sheet;
+pub(crate) mod sheet;
 mod table;
 
 use std::fs::File;

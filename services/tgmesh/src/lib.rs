@@ -17,4 +17,5 @@ mod service;
 mod tail;
 mod terminal;
 mod topology;
+mod trace;
 mod up;

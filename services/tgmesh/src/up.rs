@@ -13,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::cli::{Failure, Outcome};
 use crate::mesh::{self, Mesh, Options, Telegram};
 use crate::token::Claims;
+use crate::trace::{Place, Receiver};
 
 /// The token in the printed address: for a day of looking at the dashboard.
 const TOKEN_TTL: Duration = Duration::from_hours(24);
@@ -57,7 +58,15 @@ pub(crate) async fn run(args: Args) -> Outcome {
     let (Some(config), true) = (config, faults.is_empty()) else {
         return Err(Failure::Usage(faults));
     };
+    let mut config = config;
     let mut signals = Signals::listen()?;
+    let given = std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT").is_some_and(|url| !url.is_empty());
+    let receiver = if given { None } else { Some(Receiver::start().await?) };
+    let traces = receiver.as_ref().map(Receiver::url);
+    let endpoint = traces
+        .iter()
+        .map(|url| ("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), url.clone()));
+    config.options.env.extend(endpoint);
     let start = Instant::now();
     eprintln!(
         "tgmesh: starting; state and logs are in {}",
@@ -69,11 +78,19 @@ pub(crate) async fn run(args: Args) -> Outcome {
         () = signals.next() => return Ok(ExitCode::SUCCESS),
     };
     let token = mesh.signer()?.sign(&Claims::operator("local"), TOKEN_TTL)?;
+    let place = Place {
+        traces,
+        nats: mesh.nats_url(),
+    };
+    place.keep(mesh.folder())?;
     println!("tgmesh is up: {}/#token={token}", mesh.url());
     eprintln!(
         "tgmesh: ready after {:.1} s; Ctrl-C ends it",
         start.elapsed().as_secs_f64()
     );
+    if let Some(url) = &place.traces {
+        eprintln!("tgmesh: spans are collected at {url}; `tgmesh trace ID` shows a message's way");
+    }
     let over = async {
         match config.duration {
             Some(duration) => tokio::time::sleep(duration).await,
@@ -85,6 +102,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
         () = over => {}
         () = signals.next() => {}
     }
+    Place::forget(mesh.folder());
     eprintln!("tgmesh: stopping; once more to stop at once");
     tokio::select! {
         () = mesh.stop() => eprintln!("tgmesh: stopped"),

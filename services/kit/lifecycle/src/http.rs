@@ -6,7 +6,8 @@ use bytes::Bytes;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use warp::Filter;
-use warp::http::{self, Method, StatusCode, header};
+pub use warp::http::StatusCode;
+use warp::http::{self, Method, header};
 
 /// Largest request body, in bytes.
 const MAX_BODY_BYTES: u64 = 1 << 20;

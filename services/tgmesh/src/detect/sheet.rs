@@ -79,7 +79,7 @@ pub(super) fn rows(text: &str, columns: usize) -> Vec<Vec<Cell>> {
 }
 
 /// Chat text without what a terminal would obey.
-pub(super) fn visible(text: &str) -> String {
+pub(crate) fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if terminal::obeys(c) {
@@ -92,7 +92,7 @@ pub(super) fn visible(text: &str) -> String {
 }
 
 /// `text` in exactly so many columns: cut with an ellipsis, or filled up.
-pub(super) fn fitted(text: &str, columns: usize) -> String {
+pub(crate) fn fitted(text: &str, columns: usize) -> String {
     let mut out = String::new();
     let mut used = 0;
     let cut = text.width() > columns;

@@ -15,5 +15,5 @@ mod python;
 mod settings;
 mod streams;
 mod support;
-mod trace;
+mod tracing;
 mod up;
