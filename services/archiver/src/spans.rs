@@ -18,7 +18,7 @@ use tracing::field::Empty;
 use crate::table::{Names, Table};
 
 /// Hops of unsampled messages that are remembered: some seconds of full load.
-const REMEMBERED: usize = 65_536;
+const REMEMBERED: usize = 32_768;
 
 /// Where spans of messages go. Clones share it.
 #[derive(Clone)]

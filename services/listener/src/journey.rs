@@ -17,7 +17,7 @@ use tgmesh_proto::subject;
 use tgmesh_stream::publish::{PublishError, Resent, Stored};
 
 /// Hops of unsampled messages that are remembered: some seconds of full load.
-pub const REMEMBERED: usize = 65_536;
+pub const REMEMBERED: usize = 32_768;
 
 const DETECTIONS: &str = "tgmesh.v1.detections.{chat}.{family}";
 const MATCHES: &str = "tgmesh.v1.matches.{chat}";

@@ -103,7 +103,8 @@ fn hand_over(hub: &Hub, delivery: &Delivery, spans: Option<&Spans>) {
         }
         Err(error) => {
             hub.figures.undecodable.inc();
-            tracing::warn!(seq = delivery.seq, subject = delivery.subject, %error, "left out a message that is no event");
+            let trace_id = carried.map(|carried| format!("{:032x}", carried.trace_id()));
+            tracing::warn!(trace_id, seq = delivery.seq, subject = delivery.subject, %error, "left out a message that is no event");
             hub.pass_over(delivery.seq);
             Some(error.to_string())
         }

@@ -30,7 +30,8 @@ impl Worker {
         let payload = match parcel.payload {
             Ok(payload) => Bytes::from(payload),
             Err(error) => {
-                tracing::error!(id = %parcel.id, subject = parcel.subject, %error, "an event cannot be published");
+                let trace_id = format!("{:032x}", context.trace_id());
+                tracing::error!(id = %parcel.id, trace_id, subject = parcel.subject, %error, "an event cannot be published");
                 self.stats.publish_failures.inc();
                 return;
             }

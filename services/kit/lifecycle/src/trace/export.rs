@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use bytes::Bytes;
 use reqwest::StatusCode;
 use reqwest::blocking::Client;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -242,7 +243,7 @@ impl Sender {
     fn run(self) {
         let mut is_away = false;
         while let Some(chunk) = self.queue.next() {
-            let body = encode::request(&self.resource, &chunk.bytes);
+            let body = Bytes::from(encode::request(&self.resource, &chunk.bytes));
             let mut pause = FIRST_PAUSE;
             loop {
                 match self.send(body.clone(), chunk.spans) {
@@ -271,7 +272,7 @@ impl Sender {
     }
 
     /// Sends once. The error says what may pass; what will not is counted here.
-    fn send(&self, body: Vec<u8>, spans: u64) -> Result<(), String> {
+    fn send(&self, body: Bytes, spans: u64) -> Result<(), String> {
         let counts = &self.queue.counts;
         let answer = self.client.post(&self.url).body(body).send();
         let answer = answer.map_err(|error| describe(&error.without_url()))?;
@@ -310,45 +311,4 @@ fn describe(error: &dyn std::error::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_full_queue_drops_and_counts() {
-        let queue = Queue::new(Counts::default());
-        let span = [7; 1000];
-        let fits = (MAX_CHUNKS + 1) * (CHUNK / span.len());
-        for _ in 0..fits + 5 {
-            queue.push(&span);
-        }
-        assert_eq!(queue.counts.dropped.get(), 5);
-        let mut taken = 0;
-        for _ in 0..MAX_CHUNKS {
-            let chunk = queue.next().expect("a chunk");
-            assert!(chunk.bytes.len() <= CHUNK && chunk.bytes.len() == chunk.spans as usize * span.len());
-            taken += chunk.spans;
-        }
-        // There is room again.
-        queue.push(&span);
-        assert_eq!(queue.counts.dropped.get(), 5);
-        queue.close();
-        while let Some(chunk) = queue.next() {
-            taken += chunk.spans;
-        }
-        assert_eq!(taken as usize, fits + 1);
-        queue.push(&span);
-        assert_eq!(queue.counts.dropped.get(), 6, "after the end");
-    }
-
-    #[test]
-    fn what_is_left_is_counted() {
-        let queue = Queue::new(Counts::default());
-        queue.push(&[1; 10]);
-        let chunk = Chunk {
-            bytes: Vec::new(),
-            spans: 3,
-        };
-        assert_eq!(queue.abandon(Some(chunk)), 4);
-        assert_eq!(queue.counts.dropped.get(), 4);
-    }
-}
+mod tests;
