@@ -66,8 +66,8 @@ impl Spans {
         let hops = Arc::new(hops);
         if trace::exports() {
             let (making, hearing, mesh) = (Arc::clone(&hops), Arc::clone(&hops), mesh.clone());
-            let (soft, hard) = (process.shutdown.soft(), process.shutdown.hard());
-            process.tasks.spawn("late spans", async move { making.run(hard).await });
+            let (soft, until) = (process.shutdown.soft(), process.shutdown.soft());
+            process.tasks.spawn("late spans", async move { making.run(until).await });
             process.tasks.spawn("traces", async move {
                 let relay = traces::relay(&mesh, asked, |id| hearing.want(id));
                 soft.run_until_cancelled(relay).await;
@@ -91,7 +91,7 @@ impl Spans {
                 otel.status_description = Empty,
                 messaging.system = "nats",
                 messaging.operation.name = "process",
-                messaging.batch.message_count = batch.len(),
+                messaging.batch.message_count = batch.len() as i64,
             ),
             None => tracing::Span::none(),
         };
@@ -106,19 +106,26 @@ impl Spans {
 
     /// A batch that was handled: its messages have these outcomes.
     pub(crate) fn end(&self, batch: Batch, messages: &[Delivery], outcomes: &[Outcome]) {
-        let Some(names) = batch.names else { return };
+        let Batch {
+            names: Some(names),
+            parents,
+            stored,
+            statements,
+            span,
+        } = batch
+        else {
+            return;
+        };
         let ended_us = clock::now_us();
-        let of_batch = TraceParent::of(&batch.span);
+        let of_batch = TraceParent::of(&span);
         for (number, (delivery, outcome)) in messages.iter().zip(outcomes).enumerate() {
-            let Some(parent) = batch.parents.get(number).copied().flatten() else {
-                continue;
-            };
+            let Some(parent) = parents[number] else { continue };
             let error = match outcome {
                 Outcome::RetryAfter(_) => continue,
                 Outcome::Done => None,
                 Outcome::Reject { reason } => Some(reason.as_str()),
             };
-            let statement = batch.stored[number].and_then(|statement| batch.statements.get(statement));
+            let statement = stored[number].and_then(|statement| statements.get(statement));
             let hop = Hop {
                 names,
                 parent,
@@ -132,9 +139,7 @@ impl Spans {
             };
             if parent.is_recorded() {
                 let context = hop.write(Some(delivery));
-                if !batch.span.is_none() {
-                    trace::link(&batch.span, &context);
-                }
+                trace::link(&span, &context);
             } else {
                 let waited = clock::now_us() - delivery.published_us.cast_signed();
                 let is_remarkable = error.is_some() || delivery.delivered > 1 || late::is_slow(waited);

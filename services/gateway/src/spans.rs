@@ -52,8 +52,8 @@ impl Spans {
             return;
         }
         let (making, hearing, mesh) = (Arc::clone(&self.hops), Arc::clone(&self.hops), mesh.clone());
-        let (soft, hard) = (process.shutdown.soft(), process.shutdown.hard());
-        process.tasks.spawn("late spans", async move { making.run(hard).await });
+        let (soft, until) = (process.shutdown.soft(), process.shutdown.soft());
+        process.tasks.spawn("late spans", async move { making.run(until).await });
         process.tasks.spawn("traces", async move {
             let relay = traces::relay(&mesh, asked, |id| hearing.want(id));
             soft.run_until_cancelled(relay).await;
@@ -106,7 +106,7 @@ impl FanOut {
             return;
         }
         let now_us = clock::now_us();
-        let (at_us, is_believed) = painted(at_ms, self.began_us, now_us);
+        let (painted_us, is_believed) = painted(at_ms, self.began_us, now_us);
         let attributes = [
             ("tgmesh.stream.sequence", Value::Int(seq.cast_signed())),
             (
@@ -117,7 +117,12 @@ impl FanOut {
         trace::record(&Span {
             parent: Some(self.context.span_id()),
             attributes: &attributes,
-            ..Span::new(self.context.child(), "rendered", Kind::Client, (self.began_us, at_us))
+            ..Span::new(
+                self.context.child(),
+                "rendered",
+                Kind::Client,
+                (self.began_us, painted_us),
+            )
         });
     }
 }
@@ -129,10 +134,10 @@ fn painted(at_ms: f64, began_us: i64, now_us: i64) -> (i64, bool) {
         return (now_us, false);
     }
     // Saturates.
-    let at_us = (at_ms * 1000.0) as i64;
-    let is_believable = (began_us - SKEW_US..=now_us + SKEW_US).contains(&at_us);
+    let painted_us = (at_ms * 1000.0) as i64;
+    let is_believable = (began_us - SKEW_US..=now_us + SKEW_US).contains(&painted_us);
     if is_believable {
-        (at_us.clamp(began_us, now_us.max(began_us)), true)
+        (painted_us.clamp(began_us, now_us.max(began_us)), true)
     } else {
         (now_us, false)
     }

@@ -26,6 +26,7 @@ const PUBLISH_MATCH: &str = "publish tgmesh.v1.matches.{chat}";
 
 /// When a message was where, µs since the epoch.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "every time in the mesh ends in its unit")]
 pub struct Stages {
     /// It came off the socket.
     pub received_us: i64,
@@ -65,7 +66,7 @@ pub enum Hop {
 pub struct Message {
     context: TraceParent,
     chat_id: i64,
-    message_id: i64,
+    number: i64,
     stages: Stages,
     finds: usize,
     ended_us: i64,
@@ -94,7 +95,7 @@ impl Journey {
     pub fn begin(
         hops: &Arc<Recent<Hop>>,
         context: &TraceParent,
-        (chat_id, message_id): (i64, i64),
+        (chat_id, number): (i64, i64),
         stages: Stages,
         finds: usize,
     ) -> Option<Arc<Self>> {
@@ -104,7 +105,7 @@ impl Journey {
                 message: Message {
                     context: *context,
                     chat_id,
-                    message_id,
+                    number,
                     stages,
                     finds,
                     ended_us: 0,
@@ -212,7 +213,7 @@ impl Message {
             ("messaging.system", Value::Str("telegram")),
             ("messaging.operation.name", Value::Str("receive")),
             ("messaging.operation.type", Value::Str("receive")),
-            ("messaging.message.id", Value::Str(digits.write(self.message_id))),
+            ("messaging.message.id", Value::Str(digits.write(self.number))),
             ("tgmesh.chat.id", Value::Int(self.chat_id)),
         ];
         trace::record(&Span {

@@ -212,8 +212,8 @@ fn follow_tracing(mesh: &Mesh, process: &Process) -> Arc<Recent<journey::Hop>> {
     let hops = Arc::new(hops);
     if trace::exports() {
         let (making, hearing, relaying) = (Arc::clone(&hops), Arc::clone(&hops), mesh.clone());
-        let hard = process.shutdown.hard();
-        process.tasks.spawn("late spans", async move { making.run(hard).await });
+        let until = process.shutdown.soft();
+        process.tasks.spawn("late spans", async move { making.run(until).await });
         process.tasks.spawn("traces", {
             let soft = soft.clone();
             async move {

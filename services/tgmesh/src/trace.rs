@@ -179,20 +179,14 @@ async fn show(asked: &Asked, place: Option<&Place>, nats: &NatsConfig, state: &P
             Asked::Trace(_) => None,
             Asked::Either(id) => carried_by(nats, id).await?,
         };
-        match carried {
-            Some(context) => {
-                let id = format!("{:032x}", context.trace_id());
-                answer = patiently(url, &id).await?;
-                if answer.spans.is_empty() {
-                    return Err(absent(&id, context.is_sampled(), &answer).into());
-                }
+        let id = carried.map_or_else(|| id.clone(), |context| format!("{:032x}", context.trace_id()));
+        answer = patiently(url, &id).await?;
+        if answer.spans.is_empty() {
+            return Err(match carried {
+                Some(context) => absent(&id, context.is_sampled(), &answer),
+                None => unknown(&id, &answer),
             }
-            None => {
-                answer = patiently(url, id).await?;
-                if answer.spans.is_empty() {
-                    return Err(unknown(id, &answer).into());
-                }
-            }
+            .into());
         }
     }
     let mut out = if json {

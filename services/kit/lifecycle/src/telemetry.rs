@@ -50,6 +50,8 @@ impl Telemetry {
                 .with_threads(false)
                 .with_location(false)
                 .with_target(false)
+                // Nor does what a task waited for: that is in the spans below it.
+                .with_tracked_inactivity(false)
                 // Libraries have spans of their own, which nobody asked for.
                 .with_filter(tracing_subscriber::filter::filter_fn(|metadata| {
                     metadata.is_span() && metadata.target().starts_with("tgmesh")

@@ -28,7 +28,8 @@ pub(super) struct Span {
     pub(super) instance: String,
     pub(super) name: String,
     pub(super) kind: String,
-    pub(super) span_id: String,
+    #[serde(rename = "span_id")]
+    pub(super) id: String,
     /// Empty for a root.
     pub(super) parent_id: String,
     /// Nanoseconds since the epoch.
@@ -173,7 +174,7 @@ fn kept(span: otlp::Span, service: &str, instance: &str) -> Span {
             _ => "internal",
         }
         .to_owned(),
-        span_id: hex(&span.span_id),
+        id: hex(&span.span_id),
         parent_id: hex(&span.parent_span_id),
         start_ns: span.start_time_unix_nano,
         end_ns: span.end_time_unix_nano.max(span.start_time_unix_nano),

@@ -29,12 +29,14 @@ const COMMANDS: [&str; 15] = [
     "deadletters",
     "erase",
     "topology",
+    "trace",
 ];
 /// Secrets have no flag; those who need them name them in their help or in the page's table.
-const SECRETS: [&str; 6] = [
+const SECRETS: [&str; 7] = [
     "DATABASE_URL",
     "JWT_PRIVATE_KEY",
     "JWT_SECRET",
+    "OTEL_EXPORTER_OTLP_HEADERS",
     "TELEGRAM_API_HASH",
     "TELEGRAM_BOT_TOKEN",
     "TELEGRAM_ENCRYPTION_KEY",

@@ -12,6 +12,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// A span, as the receiver writes it.
 #[derive(Debug, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "as the receiver names them")]
 pub struct Span {
     pub trace: String,
     pub span: String,

@@ -100,7 +100,7 @@ impl Receiver {
 /// One request a connection.
 fn answer(stream: &mut TcpStream, said: &Said) {
     let mut request = Vec::new();
-    let mut bytes = [0; 65_536];
+    let mut bytes = [0; 8_192];
     let body = loop {
         let read = stream.read(&mut bytes).unwrap_or(0);
         if read == 0 {
