@@ -8,6 +8,7 @@
 mod archive;
 mod database;
 pub mod deadletters;
+mod health;
 mod meters;
 pub mod migrate;
 mod partitions;
@@ -91,6 +92,7 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
     let tasks = &process.tasks;
     tasks.spawn("partitions", partitions::run(upkeep.clone(), soft.clone()));
     tasks.spawn("roll-ups", roll_up::run(upkeep.clone(), metrics.clone(), soft.clone()));
+    tasks.spawn("postgres", health::run(upkeep.clone(), metrics.clone(), soft.clone()));
     tasks.spawn("retention", retention::run(upkeep, metrics.clone(), soft.clone()));
 
     let archivers = Archivers {
@@ -139,7 +141,7 @@ impl Archivers {
         let soft = self.process.shutdown.soft();
         let mesh = self.mesh.clone();
         let counts = Arc::new(consume::Counts::default());
-        let meters = Meters::new(&self.process.metrics, T::PREFIX, Arc::clone(&counts), mesh.clone());
+        let meters = Meters::new(&self.process.metrics, (T::STREAM, T::PREFIX), Arc::clone(&counts), mesh.clone());
         self.process.tasks.spawn("meters", meters.clone().keep_up(soft.clone()));
         let consumer = Consumer {
             stream: T::STREAM.to_owned(),

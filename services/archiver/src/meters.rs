@@ -75,7 +75,7 @@ struct TakenOver {
 
 impl Meters {
     /// Figures whose names begin with `prefix`.
-    pub(crate) fn new(metrics: &Metrics, prefix: &str, counts: Arc<consume::Counts>, mesh: Mesh) -> Self {
+    pub(crate) fn new(metrics: &Metrics, (stream, prefix): (&str, &str), counts: Arc<consume::Counts>, mesh: Mesh) -> Self {
         let counter = |name: &str, help| metrics.counter(&format!("{prefix}{name}"), help);
         let gauge = |name: &str, help| metrics.gauge(&format!("{prefix}{name}"), help);
         let histogram = |name: &str, help| metrics.histogram(&format!("{prefix}{name}"), help);
@@ -102,6 +102,9 @@ impl Meters {
             averaged: Mutex::default(),
             turn: Mutex::new(()),
         };
+        let info = "1, with the stream and the name of the durable consumer that all archivers share";
+        let labels = [("stream", stream), ("consumer", crate::CONSUMER)];
+        metrics.gauge_with("consumer_info", info, &labels).set(1.0);
         Self {
             rows: counter("rows_total", "Rows that were written"),
             duplicates: counter("duplicates_total", "Rows that were there already"),

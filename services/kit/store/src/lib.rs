@@ -23,6 +23,7 @@ mod partitions;
 mod pg;
 mod retention;
 mod roll_up;
+mod standing;
 mod store;
 mod tls;
 
@@ -31,4 +32,5 @@ pub use erase::{Erased, Subject};
 pub use error::StoreError;
 pub use retention::Retention;
 pub use roll_up::RolledUp;
+pub use standing::Standing;
 pub use store::Store;

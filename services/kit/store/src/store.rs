@@ -257,11 +257,17 @@ pub(crate) fn column<'a, R, T>(rows: &[&'a R], value: impl Fn(&'a R) -> T) -> Ve
     rows.iter().map(|row| value(row)).collect()
 }
 
+/// The last migration that this program knows.
+pub(crate) fn latest_migration() -> i32 {
+    let runner = embedded::migrations::runner();
+    runner.get_migrations().iter().map(Migration::version).max().unwrap_or(0)
+}
+
 /// Migrates, under the lock.
 async fn migrate(client: &mut Object) -> Result<(), StoreError> {
     // A newer process may have migrated further: its schema still takes what this one writes.
     let runner = embedded::migrations::runner().set_abort_missing(false);
-    let latest = runner.get_migrations().iter().map(Migration::version).max();
+    let latest = Some(latest_migration());
     let may = client
         .query_one("SELECT has_schema_privilege(current_schema(), 'CREATE')", &[])
         .await?;
@@ -288,7 +294,7 @@ async fn migrate(client: &mut Object) -> Result<(), StoreError> {
 }
 
 /// The version that the schema has.
-async fn applied(client: &Object) -> Result<Option<i32>, StoreError> {
+pub(crate) async fn applied(client: &Object) -> Result<Option<i32>, StoreError> {
     let table = client
         .query_one("SELECT to_regclass('refinery_schema_history') IS NOT NULL", &[])
         .await?;
