@@ -57,8 +57,12 @@ impl Meters {
             months: gauge("postgres_partitions", "Partitions by month, of all tables"),
             migration: gauge("postgres_migration_version", "Last migration that was carried out"),
             counters: [
-                counter("postgres_commits_total", "Transactions that were committed", |s| s.commits),
-                counter("postgres_rollbacks_total", "Transactions that were rolled back", |s| s.rollbacks),
+                counter("postgres_commits_total", "Transactions that were committed", |s| {
+                    s.commits
+                }),
+                counter("postgres_rollbacks_total", "Transactions that were rolled back", |s| {
+                    s.rollbacks
+                }),
                 counter(
                     "postgres_deadlocks_total",
                     "Transactions that were ended because each waited for the other",
@@ -74,7 +78,9 @@ impl Meters {
                     "Blocks that were not found in the server's memory",
                     |s| s.blocks_read,
                 ),
-                counter("postgres_temporary_bytes_total", "Bytes of temporary files", |s| s.temp_bytes),
+                counter("postgres_temporary_bytes_total", "Bytes of temporary files", |s| {
+                    s.temp_bytes
+                }),
             ],
         }
     }

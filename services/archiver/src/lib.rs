@@ -141,7 +141,12 @@ impl Archivers {
         let soft = self.process.shutdown.soft();
         let mesh = self.mesh.clone();
         let counts = Arc::new(consume::Counts::default());
-        let meters = Meters::new(&self.process.metrics, (T::STREAM, T::PREFIX), Arc::clone(&counts), mesh.clone());
+        let meters = Meters::new(
+            &self.process.metrics,
+            (T::STREAM, T::PREFIX),
+            Arc::clone(&counts),
+            mesh.clone(),
+        );
         self.process.tasks.spawn("meters", meters.clone().keep_up(soft.clone()));
         let consumer = Consumer {
             stream: T::STREAM.to_owned(),

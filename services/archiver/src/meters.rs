@@ -75,7 +75,12 @@ struct TakenOver {
 
 impl Meters {
     /// Figures whose names begin with `prefix`.
-    pub(crate) fn new(metrics: &Metrics, (stream, prefix): (&str, &str), counts: Arc<consume::Counts>, mesh: Mesh) -> Self {
+    pub(crate) fn new(
+        metrics: &Metrics,
+        (stream, prefix): (&str, &str),
+        counts: Arc<consume::Counts>,
+        mesh: Mesh,
+    ) -> Self {
         let counter = |name: &str, help| metrics.counter(&format!("{prefix}{name}"), help);
         let gauge = |name: &str, help| metrics.gauge(&format!("{prefix}{name}"), help);
         let histogram = |name: &str, help| metrics.histogram(&format!("{prefix}{name}"), help);

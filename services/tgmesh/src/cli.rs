@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use tgmesh_lifecycle::settings::{EXIT_USAGE, Faults};
 use tracing_subscriber::EnvFilter;
 
-use crate::{accounts, detect, erase, keygen, load, replay, revoke, service, tail, token, topology, trace, up};
+use crate::{accounts, detect, doctor, erase, keygen, load, replay, revoke, service, tail, token, topology, trace, up};
 
 /// tgmesh: contract addresses out of Telegram, live
 #[derive(Debug, Parser)]
@@ -78,6 +78,8 @@ enum Command {
     Erase(erase::Args),
     /// Show one message's way through the mesh, or change how many messages are traced
     Trace(trace::Args),
+    /// Look at everything on a running mesh, and say what is wrong and what to do
+    Doctor(doctor::Args),
     /// The WebSocket clients of `load`, in a process of their own
     #[command(hide = true)]
     LoadClients(load::clients::Args),
@@ -120,10 +122,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     // `up` and `load` stop their own NATS: that it is gone is no news to anyone.
     let quiet = matches!(cli.command, Command::Up(_) | Command::Load(_));
-    log_to_stderr(if quiet {
-        "warn,tgmesh_stream::mesh=error"
-    } else {
-        "warn"
+    log_to_stderr(match &cli.command {
+        _ if quiet => "warn,tgmesh_stream::mesh=error",
+        // What is away is a finding, and told as such.
+        Command::Doctor(_) => "off",
+        _ => "warn",
     });
     let outcome = match cli.command {
         Command::Detect(args) => detect::run(&args),
@@ -143,6 +146,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Topology(args) => block_on(topology::run(args)),
         Command::Erase(args) => block_on(erase::run(args)),
         Command::Trace(args) => block_on(trace::run(args)),
+        Command::Doctor(args) => block_on(doctor::run(args)),
     };
     match outcome {
         Ok(code) => code,
@@ -229,6 +233,7 @@ mod tests {
                 "topology",
                 "erase",
                 "trace",
+                "doctor",
                 "help"
             ]
         );

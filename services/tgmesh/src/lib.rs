@@ -8,6 +8,7 @@ pub mod token;
 mod accounts;
 mod audit;
 mod detect;
+mod doctor;
 mod erase;
 mod keygen;
 pub mod load;

@@ -7,6 +7,7 @@
 
 mod folder;
 mod part;
+mod places;
 mod services;
 mod simulator;
 mod startup;
@@ -24,9 +25,10 @@ use tgmesh_lifecycle::settings::Faults;
 use tgmesh_testkit::process::Process;
 use tgmesh_testkit::{free_port, nats, postgres, until};
 
-pub(crate) use folder::encryption_key;
+pub(crate) use folder::{DATABASE_URL, encryption_key};
 pub use folder::{Folder, JWT_SECRET};
 pub use part::Part;
+pub(crate) use places::{PLACES, Places};
 pub use simulator::{LoadOrder, LoadState, Posted, Simulator};
 
 use crate::token::Signer;
@@ -120,6 +122,7 @@ impl Mesh {
             options,
         };
         mesh.start_servers().await?;
+        mesh.tell_places()?;
         mesh.spawn_services()?;
         mesh.ready(&mesh.parts()).await?;
         mesh.play().await?;

@@ -17,6 +17,8 @@ pub struct Standing {
     pub migration: Option<i32>,
     /// Last migration that this program knows.
     pub latest_migration: i32,
+    /// The server's clock, seconds since the epoch.
+    pub clock_s: f64,
     /// Whether the server takes no writes.
     pub is_read_only: bool,
     /// Bytes on disk.
@@ -75,7 +77,8 @@ impl Task for Look {
              xact_commit, xact_rollback, deadlocks, blks_hit, blks_read, temp_bytes, \
              (SELECT coalesce(sum(n_dead_tup), 0)::int8 FROM pg_stat_user_tables), \
              (SELECT count(*) FROM pg_class WHERE relispartition AND relkind = 'r' \
-              AND relnamespace = current_schema()::regnamespace) \
+              AND relnamespace = current_schema()::regnamespace), \
+             extract(epoch FROM clock_timestamp())::float8 \
              FROM pg_stat_database WHERE datname = current_database()";
         let row = client.query_one(query, &[]).await?;
         let number = |at: usize| row.try_get::<_, Option<i64>>(at).map(|n| n.unwrap_or(0).unsigned_abs());
@@ -91,6 +94,7 @@ impl Task for Look {
             server_version: row.try_get(0)?,
             migration,
             latest_migration: store::latest_migration(),
+            clock_s: row.try_get(14)?,
             is_read_only: row.try_get(1)?,
             size_bytes: number(2)?,
             connections: number(3)?,

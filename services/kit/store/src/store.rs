@@ -260,7 +260,12 @@ pub(crate) fn column<'a, R, T>(rows: &[&'a R], value: impl Fn(&'a R) -> T) -> Ve
 /// The last migration that this program knows.
 pub(crate) fn latest_migration() -> i32 {
     let runner = embedded::migrations::runner();
-    runner.get_migrations().iter().map(Migration::version).max().unwrap_or(0)
+    runner
+        .get_migrations()
+        .iter()
+        .map(Migration::version)
+        .max()
+        .unwrap_or(0)
 }
 
 /// Migrates, under the lock.

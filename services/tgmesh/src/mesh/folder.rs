@@ -13,7 +13,7 @@ pub const JWT_SECRET: &str = "jwt.secret";
 /// What seals Telegram sessions.
 pub(super) const ENCRYPTION_KEY: &str = "telegram.key";
 /// Where the database is; it holds a password.
-pub(super) const DATABASE_URL: &str = "database.url";
+pub(crate) const DATABASE_URL: &str = "database.url";
 /// The same for those who only read.
 pub(super) const READER_URL: &str = "database-reader.url";
 

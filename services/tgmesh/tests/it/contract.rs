@@ -13,7 +13,7 @@ const SERVICES: [&str; 4] = [
     "tgmesh-gateway",
     "tgmesh-telegram-sim",
 ];
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 17] = [
     "up",
     "login",
     "sessions",
@@ -30,6 +30,7 @@ const COMMANDS: [&str; 15] = [
     "erase",
     "topology",
     "trace",
+    "doctor",
 ];
 /// Secrets have no flag; those who need them name them in their help or in the page's table.
 const SECRETS: [&str; 7] = [
