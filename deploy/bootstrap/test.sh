@@ -65,6 +65,7 @@ export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(nproc) * 3))}"
 mkdir -p $log
 required 'tools' $bootstrap/tools.sh
 required 'browser' $bootstrap/browser.sh
+required 'Prometheus' $bootstrap/prometheus.sh
 required 'build of the dashboard' make dashboard/dist/index.html
 # The binaries with the tests, in one: `make build` before it would compile much a second time,
 # because the tests' dependencies ask for more features of what both use.
