@@ -1,48 +1,10 @@
 // The page in a real browser against a running mesh; README.md describes the interface.
-import { createRequire } from 'node:module'
-import { mkdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { assert, axe, givenMesh, openBrowser, runChecks, shoot, signed, sleep, until, WAIT_MS } from './browser.mjs'
 
-import { chromium } from 'playwright-core'
+const OUTAGE_MS = 10_000
 
-import { startProxy } from './proxy.mjs'
-
-// Long, for a machine that is busy with other tests.
-const WAIT_MS = 30_000
-const OUTAGE_MS = 2_500
-
-// The address, or the whole line that carries it.
-const given = /https?:\/\/\S+$/.exec(process.env.TGMESH_URL?.trim() ?? '')?.[0] ?? ''
-const token = /#token=([\w.-]+)$/.exec(given)?.[1]
-if (!token) {
-  console.error('TGMESH_URL has to be the line of a running mesh: http://127.0.0.1:PORT/#token=…')
-  process.exit(2)
-}
-const url = new URL(given)
-const shots = process.env.E2E_SHOTS
-if (shots) mkdirSync(shots, { recursive: true })
-
-// Chromium is told that the gateway's port is the proxy's, so that the page's address and origin stay
-// what they are while the wire can be cut.
-const port = Number(url.port || 80)
-const proxy = await startProxy(port, url.hostname)
-const browser = await chromium
-  .launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: [
-      `--host-resolver-rules=MAP ${url.hostname}:${port} 127.0.0.1:${proxy.port}`,
-      '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-      '--disable-component-update', '--disable-sync',
-      ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
-    ],
-  })
-  .catch((error) => {
-    console.error(`the browser did not start: ${error.message}`)
-    process.exit(2)
-  })
-const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, locale: 'en-GB' })
-await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: url.origin })
-const page = await context.newPage()
+const { given, token, url } = givenMesh()
+const { browser, page, proxy } = await openBrowser(url)
 
 const complaints = []
 // While the test itself breaks something, the browser is right to report it.
@@ -50,7 +12,7 @@ let troubleExpected = false
 page.on('console', (message) => {
   if (message.type() === 'error' && !troubleExpected) complaints.push(`console: ${message.text()}`)
 })
-page.on('pageerror', (error) => complaints.push(`exception: ${error.message}`))
+page.on('pageerror', (error) => complaints.push(`exception at ${page.url()}: ${error.stack?.slice(0, 900)}`))
 page.on('request', (request) => {
   const target = new URL(request.url())
   const inside = target.host === url.host || target.protocol === 'data:'
@@ -68,10 +30,20 @@ await page.addInitScript(() => {
 })
 
 const status = page.locator('[data-phase]')
-const rows = page.locator('[role=row][data-seq]')
-const topSeq = async () => Number(await rows.first().getAttribute('data-seq'))
+const rows = page.locator('[role=row][data-id]')
+const live = page.locator('[role=row][data-seq]')
+const table = page.getByRole('table').first()
+// What scrolls: around the table.
+const viewport = page.getByRole('region').filter({ has: table })
+const topSeq = async () => Number(await live.first().getAttribute('data-seq'))
 const button = (name) => page.getByRole('button', { name, exact: true })
 const phase = (name) => until(`the state ${name}`, async () => (await status.getAttribute('data-phase')) === name)
+const goTo = (hash) => page.evaluate((hash) => (location.hash = hash), hash)
+// By keys, as the pages are told in the help.
+const press = (key) => page.keyboard.press(key)
+
+// Pages of one address, chat and sender that the mesh knows.
+const known = {}
 
 const checks = [
   ['signs in by the address and takes the token out of it', async () => {
@@ -86,8 +58,20 @@ const checks = [
     await phase('live')
   }],
 
-  ['shows rows that arrive by themselves, newest first', async () => {
+  ['has rows on the screen soon after it is opened', async () => {
     await until('a first row', async () => (await rows.count()) > 0)
+    // Each time with an empty page: what the browser has kept of the script is part of daily life.
+    const times = []
+    for (let i = 0; i < 3; i++) {
+      await page.goto('about:blank')
+      await page.goto(given)
+      await rows.first().waitFor({ timeout: WAIT_MS })
+      times.push(await page.evaluate(() => Math.round(performance.now())))
+    }
+    return `first rows after ${times.join(', ')} ms`
+  }],
+
+  ['shows rows that arrive by themselves, newest first', async () => {
     const before = await topSeq()
     await until('a newer row', async () => (await topSeq()) > before)
     const seqs = await shownSeqs()
@@ -100,6 +84,11 @@ const checks = [
     await until('a count of messages', async () => /\d/.test((await figure.textContent()) ?? ''))
   }],
 
+  ['keeps few rows in the page', async () => {
+    const laidOut = await rows.count()
+    assert(laidOut <= 60, `${laidOut} rows are laid out`)
+  }],
+
   ['copies a whole address', async () => {
     await button('Pause').click()
     // By its sequence: which row is the first changes with each that arrives.
@@ -110,26 +99,63 @@ const checks = [
     await button('Follow').click()
   }],
 
-  ['keeps few rows in the page', async () => {
-    const laidOut = await rows.count()
-    assert(laidOut <= 60, `${laidOut} rows are laid out`)
+  ['pauses and counts what waits, and follows again', async () => {
+    await press('p')
+    await button('Follow').waitFor()
+    const held = await topSeq()
+    await page.getByRole('button', { name: /newer$/ }).waitFor({ timeout: WAIT_MS })
+    assert((await shownSeqs()).includes(held), 'the row that was read has gone')
+    await press('p')
+    await until('the newest row on top', async () => (await topSeq()) > held && (await page.getByRole('button', { name: /newer$/ }).count()) === 0)
   }],
 
-  ['filters by family, on the server', async () => {
+  ['goes by keys alone: next, copy, address page, back', async () => {
+    await viewport.focus()
+    await press('j')
+    await press('j')
+    const details = page.getByRole('complementary', { name: 'Details of the detection' })
+    await details.waitFor()
+    const address = await details.locator('.address code').textContent()
+    assert((await page.locator('[aria-current=true] code').first().textContent()) === address, 'row and details differ')
+    await details.getByText('Why').waitFor()
+    await press('c')
+    await until('the clipboard', async () => (await page.evaluate(() => navigator.clipboard.readText())) === address)
+    known.chat = await page.locator('[aria-current=true] a.name').getAttribute('href')
+    await shoot(page, 'details')
+    await press('o')
+    await page.getByRole('heading', { name: address }).waitFor({ timeout: WAIT_MS })
+    await until('its first mention', async () => (await page.locator('.cards').count()) > 0 && (await rows.count()) > 0)
+    known.address = `#/address/${address}`
+    await page.goBack()
+    await until('the list again', async () => (await live.count()) > 0)
+    await press('?')
+    await page.getByRole('dialog').waitFor()
+    await press('Escape')
+    await page.getByRole('dialog').waitFor({ state: 'detached' }).catch(() => {})
+    await press('/')
+    assert(await page.evaluate(() => document.activeElement?.getAttribute('type') === 'search'), '/ did not go to the search field')
+    await press('Escape')
+  }],
+
+  ['filters by family, on the server, and keeps it in the address', async () => {
     // The most frequent one in sight: the next of it is not far off.
     const families = await rows.evaluateAll((all) => all.map((row) => row.dataset.family))
     const count = (family) => families.filter((other) => other === family).length
     const family = families.reduce((best, one) => (count(one) > count(best) ? one : best))
     const others = page.locator(`[role=row][data-family]:not([data-family="${family}"])`)
-    const all = Number(await page.getByRole('table').getAttribute('aria-rowcount'))
+    const all = Number(await table.getAttribute('aria-rowcount'))
     const toggle = page.locator(`button.${family}[aria-pressed]`)
     await toggle.click()
     await until(`only ${family}`, async () => (await others.count()) === 0 && (await rows.count()) > 0)
+    assert(page.url().endsWith(`#/?families=${family}`), `the address is ${page.url()}`)
     const before = await topSeq()
     await until('a newer row through the filter', async () => (await topSeq()) > before)
     assert((await others.count()) === 0, 'another family came through')
+    await page.reload()
+    await until(`only ${family} after a reload`, async () => (await rows.count()) > 0 && (await others.count()) === 0)
+    assert((await toggle.getAttribute('aria-pressed')) === 'true', 'the filter is not shown after a reload')
     await toggle.click()
-    await until('all families again', async () => Number(await page.getByRole('table').getAttribute('aria-rowcount')) >= Math.min(all, 20))
+    await until('all families again', async () => Number(await table.getAttribute('aria-rowcount')) >= Math.min(all, 20))
   }],
 
   ['says when the server does not take a pattern, and goes on', async () => {
@@ -142,7 +168,7 @@ const checks = [
     await page.locator('#filter-error').waitFor({ state: 'detached', timeout: WAIT_MS })
   }],
 
-  ['comes back after the connection was cut, and misses and repeats nothing', async () => {
+  ['comes back after 10 s without network, and misses and repeats nothing', async () => {
     await until('rows', async () => (await rows.count()) > 2)
     const before = await topSeq()
     troubleExpected = true
@@ -161,41 +187,129 @@ const checks = [
     assert(sent.length > 0, 'nothing was sent during the outage: the mesh is too quiet for this test')
     assert(JSON.stringify(seen) === JSON.stringify(sent.reverse()), `the page has ${seen}, the stream ${sent}`)
     await button('Follow').click()
+    return `${sent.length} rows`
   }],
 
   ['keeps its place while someone reads further down', async () => {
-    await until('more rows than fit', async () => Number(await page.getByRole('table').getAttribute('aria-rowcount')) > 25)
-    const table = page.getByRole('table')
-    await table.evaluate((element) => (element.scrollTop = 400))
+    await until('more rows than fit', async () => Number(await table.getAttribute('aria-rowcount')) > 25)
+    await viewport.evaluate((element) => (element.scrollTop = 400))
     await sleep(100)
-    const middle = await inSight(table)
+    const middle = await inSight()
     await page.getByRole('button', { name: /newer/ }).waitFor({ timeout: WAIT_MS })
-    assert((await inSight(table)) === middle, 'what was read has moved away')
+    assert((await inSight()) === middle, 'what was read has moved away')
     await page.getByRole('button', { name: /newer/ }).click()
-    await until('the top', async () => (await table.evaluate((element) => element.scrollTop)) === 0)
+    await until('the top', async () => (await viewport.evaluate((element) => element.scrollTop)) === 0)
   }],
 
-  ...['light', 'dark'].flatMap((scheme) => [[1440, 900], [390, 844]].map(([width, height]) => [
-    `has no accessibility fault, ${scheme}, ${width} px wide`,
+  ['alerts by a rule that was made here, once for each address', async () => {
+    await goTo('#/alerts')
+    await page.getByLabel('Name').fill('everything')
+    await page.getByLabel('Sound').uncheck()
+    await button('Add').click()
+    const fired = page.locator('tbody tr')
+    await until('two alerts', async () => (await fired.count()) >= 2)
+    const addresses = await fired.locator('code').allTextContents()
+    assert(new Set(addresses).size === addresses.length, `one address alerted twice: ${addresses}`)
+    await page.reload()
+    await page.getByText('everything').first().waitFor({ timeout: WAIT_MS })
+    await page.getByRole('button', { name: 'Remove everything' }).click()
+    await page.getByText('None yet').waitFor()
+  }],
+
+  ['tells who was first, and how the mesh does', async () => {
+    await goTo('#/leaders')
+    await until('a leader', async () => (await page.locator('tbody tr').count()) > 0)
+    await goTo('#/pipeline')
+    await until('figures on each hop', async () => (await page.locator('li.hop b').allTextContents()).filter((text) => /\d/.test(text)).length >= 3)
+    await page.locator('canvas').first().waitFor({ timeout: WAIT_MS })
+    await until('instances', async () => (await page.getByText('listener', { exact: true }).count()) > 0)
+  }],
+
+  ['searches the past, and opens a chat and a sender', async () => {
+    await goTo('#/search')
+    await until('past rows', async () => (await rows.count()) > 0)
+    await until('a sender', async () => (known.sender = await page.locator('a.sender').first().getAttribute('href')) !== null)
+    await goTo(known.chat)
+    await until('rows of the chat', async () => (await rows.count()) > 0)
+    await goTo(known.sender)
+    await until('rows of the sender', async () => (await rows.count()) > 0)
+    const names = await page.locator('a.sender').evaluateAll((all) => [...new Set(all.map((link) => link.getAttribute('href')))])
+    assert(JSON.stringify(names) === JSON.stringify([known.sender]), `the sender's page shows ${names}`)
+  }],
+
+  ...['live', 'address', 'chat', 'sender', 'leaders', 'search', 'pipeline', 'alerts', 'token', 'nowhere'].map((name) => [
+    `has no accessibility fault: ${name}, light, dark and on a phone`,
     async () => {
-      await page.emulateMedia({ colorScheme: scheme })
-      await page.setViewportSize({ width, height })
-      await until('rows', async () => (await rows.count()) > 0)
-      await sleep(150)
-      await shoot(`${scheme}-${width}`)
-      await axe()
+      await goTo(known[name] ?? (name === 'live' ? '#/' : `#/${name}`))
+      if (name in known || name === 'live' || name === 'search') await until('rows', async () => (await rows.count()) > 0)
+      if (name === 'pipeline') await page.locator('canvas').first().waitFor({ timeout: WAIT_MS })
+      for (const [scheme, width, height] of [['light', 1440, 900], ['dark', 1440, 900], ['dark', 390, 844]]) {
+        await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' })
+        await page.setViewportSize({ width, height })
+        await sleep(150)
+        await shoot(page, `${name}-${scheme}-${width}`)
+        await axe(page)
+        const sideways = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+        assert(sideways <= 0, `the page is ${sideways} px wider than a screen of ${width}`)
+      }
+      await page.setViewportSize({ width: 1440, height: 900 })
+      await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'no-preference' })
     },
-  ])),
+  ]),
+
+  ['keeps the list when the token ends, and goes on with a new one', async () => {
+    const short = signed('--sub', 'short', '--role', 'analyst', '--chats', '*', '--ttl', '6s')
+    if (!short) return 'left out: no TGMESH_TOKEN_COMMAND'
+    troubleExpected = true
+    await goTo(`#token=${short}`)
+    await until('the rows of the new token', async () => (await page.locator('.who').textContent())?.includes('short') && (await rows.count()) > 0)
+    await phase('expired')
+    await page.getByText('The token ended or was taken back').waitFor()
+    assert((await rows.count()) > 0, 'the rows have gone with the token')
+    await axe(page)
+    const last = await topSeq()
+    await page.getByLabel('New token, or the link that carries it').fill(signed('--sub', 'short', '--role', 'analyst', '--chats', '*', '--ttl', '10m'))
+    await button('Use it').click()
+    await phase('live')
+    troubleExpected = false
+    await until('rows after the renewal', async () => (await topSeq()) > last)
+    await button('Pause').click()
+    const seen = (await allSeqs(last)).filter((seq) => seq > last)
+    const sent = await control(last, seen[0])
+    assert(JSON.stringify(seen) === JSON.stringify(sent.reverse()), `the page has ${seen}, the stream ${sent}`)
+    await button('Follow').click()
+  }],
+
+  ['shows a viewer what a viewer may see, and says what is not', async () => {
+    const viewer = signed('--sub', 'eye', '--role', 'viewer', '--chats', '*', '--ttl', '10m')
+    if (!viewer) return 'left out: no TGMESH_TOKEN_COMMAND'
+    troubleExpected = true
+    await goTo(`#token=${viewer}`)
+    await until('rows', async () => (await page.locator('.who').textContent())?.includes('eye') && (await rows.count()) > 0)
+    assert((await page.locator('a.sender').count()) === 0, 'a viewer sees senders')
+    assert((await page.getByText('first', { exact: true }).count()) === 0, 'a sighting is called the first to someone who is not told')
+    await goTo(known.sender)
+    await page.getByText('Not for this token').first().waitFor({ timeout: WAIT_MS })
+    await axe(page)
+    await shoot(page, 'forbidden')
+    await goTo('#/pipeline')
+    await page.getByText('are for operators').waitFor({ timeout: WAIT_MS })
+    const none = signed('--sub', 'blind', '--role', 'viewer', '--ttl', '10m')
+    await goTo(`#token=${none}`)
+    await page.getByText('Nothing here for this token').waitFor({ timeout: WAIT_MS })
+    troubleExpected = false
+  }],
 
   ['stays signed in over a reload, and forgets the token on signing out', async () => {
-    await page.setViewportSize({ width: 1440, height: 900 })
+    await page.goto(given)
+    await phase('live')
     await page.reload()
     await phase('live')
-    await button('Sign out').click()
+    await button('Sign out').first().click()
     await page.getByLabel('Access token').waitFor()
     assert((await page.evaluate(() => sessionStorage.length)) === 0, 'the token is still in the tab')
-    await shoot('sign-in')
-    await axe()
+    await shoot(page, 'sign-in')
+    await axe(page)
   }],
 
   ['says that a token was not accepted, and does not try it again', async () => {
@@ -219,43 +333,19 @@ const checks = [
   }],
 ]
 
-let failed = 0
-for (const [name, check] of checks) {
-  const begun = performance.now()
-  try {
-    await check()
-    console.log(`ok    ${name} (${Math.round(performance.now() - begun)} ms)`)
-  } catch (error) {
-    failed += 1
-    troubleExpected = false
-    proxy.heal()
-    if (await button('Follow').isVisible().catch(() => false)) await button('Follow').click()
-    console.log(`FAIL  ${name}\n      ${error.message}`)
-    await shoot(`failed-${failed}`).catch(() => {})
-  }
-}
+const failed = await runChecks(checks, async (number) => {
+  troubleExpected = false
+  proxy.heal()
+  await shoot(page, `failed-${number}`)
+  await page.setViewportSize({ width: 1440, height: 900 })
+  // The next check begins where it would have.
+  await page.goto('about:blank')
+  await page.goto(given)
+  await rows.first().waitFor({ timeout: WAIT_MS })
+})
 await browser.close()
 proxy.close()
-console.log(`${checks.length - failed} passed, ${failed} failed`)
 process.exit(failed ? 1 : 0)
-
-function assert(condition, message) {
-  if (!condition) throw new Error(message)
-}
-
-function sleep(ms) {
-  return new Promise((resolve) => setTimeout(resolve, ms))
-}
-
-async function until(what, condition) {
-  const end = performance.now() + WAIT_MS
-  while (performance.now() < end) {
-    // A row may be gone between two questions about it.
-    if (await condition().catch(() => false)) return
-    await sleep(50)
-  }
-  throw new Error(`waited ${WAIT_MS / 1000} s in vain for ${what}`)
-}
 
 async function shownSeqs() {
   return page.evaluate(() =>
@@ -268,16 +358,15 @@ async function shownSeqs() {
 
 // The list is virtual: reads it by scrolling, from the newest down to `after`.
 async function allSeqs(after) {
-  const table = page.getByRole('table')
   const seqs = new Set()
-  await table.evaluate((element) => (element.scrollTop = 0))
+  await viewport.evaluate((element) => (element.scrollTop = 0))
   for (;;) {
     await sleep(60)
     for (const seq of await shownSeqs()) {
       seqs.add(seq)
       if (seq <= after) return [...seqs]
     }
-    const moved = await table.evaluate((element) => {
+    const moved = await viewport.evaluate((element) => {
       const from = element.scrollTop
       element.scrollTop += element.clientHeight / 2
       return element.scrollTop > from
@@ -286,7 +375,7 @@ async function allSeqs(after) {
   }
 }
 
-// What the stream holds in (after, to], asked for by another client with the same token.
+// What the stream holds in (after, to], asked for by another client with the operator's token.
 async function control(after, to) {
   return page.evaluate(
     ({ token, after, to }) =>
@@ -308,22 +397,10 @@ async function control(after, to) {
   )
 }
 
-async function inSight(table) {
-  const box = await table.boundingBox()
+async function inSight() {
+  const box = await viewport.boundingBox()
   return page.evaluate(
     ([x, y]) => document.elementFromPoint(x, y)?.closest('[data-seq]')?.getAttribute('data-seq'),
     [box.x + 40, box.y + box.height / 2],
   )
-}
-
-async function axe() {
-  const source = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
-  await page.evaluate(source)
-  const violations = await page.evaluate(async () => (await window.axe.run()).violations)
-  const faults = violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(' | ')}`)
-  assert(faults.length === 0, faults.join('\n      '))
-}
-
-async function shoot(name) {
-  if (shots) await page.screenshot({ path: join(shots, `${name}.png`) })
 }

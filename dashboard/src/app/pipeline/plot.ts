@@ -24,7 +24,7 @@ export function draw(target: HTMLElement, look: Look, data: uPlot.AlignedData): 
       cursor: { show: false },
       scales: { x: { time: true }, y: { range: (_, _min, max) => [0, max > 0 ? max * 1.1 : 1] } },
       series: [{}, ...look.series.map(({ name, colour }) => ({ label: name, stroke: colour, width: 1.5, points: { show: false }, spanGaps: false }))],
-      axes: [{ ...axis, values: '{HH}:{mm}:{ss}', space: 70 }, { ...axis, size: 58, values: (_, values) => values.map(look.write) }],
+      axes: [{ ...axis, values: '{HH}:{mm}:{ss}', space: 70, size: 28 }, { ...axis, size: 58, values: (_, values) => values.map(look.write) }],
     },
     data,
     target,
