@@ -9,6 +9,8 @@ export interface Look {
   ink: string
   line: string
   series: { name: string; colour: string }[]
+  /** The scale reaches at least this far: whole numbers need room for whole steps. */
+  least: number
   write(value: number): string
 }
 
@@ -22,7 +24,7 @@ export function draw(target: HTMLElement, look: Look, data: uPlot.AlignedData): 
       height: look.height,
       legend: { show: false },
       cursor: { show: false },
-      scales: { x: { time: true }, y: { range: (_, _min, max) => [0, max > 0 ? max * 1.1 : 1] } },
+      scales: { x: { time: true }, y: { range: (_, _min, max) => [0, Math.max(max * 1.1, look.least) || 1] } },
       series: [{}, ...look.series.map(({ name, colour }) => ({ label: name, stroke: colour, width: 1.5, points: { show: false }, spanGaps: false }))],
       axes: [{ ...axis, values: '{HH}:{mm}:{ss}', space: 70, size: 28 }, { ...axis, size: 58, values: (_, values) => values.map(look.write) }],
     },
