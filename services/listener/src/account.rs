@@ -1,9 +1,10 @@
 //! One account: its session, its connections one after the other, its way out.
 
+mod lines;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use tgmesh_detect::Detector;
 use tgmesh_detect::rules::Scratch;
 use tgmesh_lifecycle::Process;
@@ -12,7 +13,7 @@ use tgmesh_stream::Mesh;
 use tgmesh_stream::lease::{Ended, Lease, Tenure};
 use tgmesh_stream::publish::Publisher;
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -20,24 +21,22 @@ use crate::assignments::{Assigner, Assignments, Racing};
 use crate::backfill::{self, Orders, Runner};
 use crate::chats::{Hints, Seeker, Turns};
 use crate::checkpoint;
-use crate::connection::{self, Connection};
 use crate::edits::Edits;
 use crate::event::Origin;
 use crate::figures;
 use crate::flood::Floods;
-use crate::gate::Gate;
 use crate::journey::Hop;
 use crate::ledger::{Bookkeeper, LedgerError, Ledgers, Named, Predecessors};
-use crate::matches::Matches;
+use crate::matches::{self, Matches};
 use crate::memory::Follower;
 use crate::peers::Peers;
-use crate::pump::{Context, End, Pump};
+use crate::pump::{Context, Pump};
 use crate::queue::{self, Budgets};
 use crate::races::Races;
 use crate::roster::Roster;
 use crate::rules;
 use crate::seen;
-use crate::session::{Keeper, KeeperError, Keyring, MemorySession, Saved, Store};
+use crate::session::{Keeper, KeeperError, Keyring, Saved, Store};
 use crate::slots::Slots;
 use crate::stats::Stats;
 use crate::stopped::Fingerprint;
@@ -46,8 +45,6 @@ use crate::worker::Worker;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// A connection that lived as long begins with a short pause again.
-const HEALTHY: Duration = Duration::from_secs(30);
 /// At the end: for the acks of what is under way, and for the last writing of the session. Both
 /// fit into the time of grace.
 const SETTLE: Duration = Duration::from_secs(4);
@@ -80,6 +77,8 @@ pub struct Shared {
     pub races: Races,
     /// What was told of messages besides addresses.
     pub matches: Arc<Mutex<Matches>>,
+    /// What other processes tell of that.
+    pub told_matches: matches::Tail,
     /// The watch rules.
     pub rules: rules::Current,
     /// Where addresses were seen before.
@@ -179,22 +178,13 @@ async fn listen(shared: &Shared, slots: &Slots, name: &Arc<str>, account_no: u32
         account_no,
         ledger: Arc::clone(&ledger),
     });
-    let assigner = Assigner::new(
-        Arc::clone(name),
-        tenure.clone(),
-        shared.assignments.clone(),
-        slots.clone(),
-        shared.racing.clone(),
-        Arc::clone(&ledger),
-        shared.predecessors.clone(),
-        shared.stats.clone(),
-    );
+    let assigner = Assigner::new(shared, slots, name, tenure, &ledger);
     let duties = assigner.duties();
     let _assigning = AbortOnDropHandle::new(tokio::spawn(assigner.run()));
     let watch = Arc::new(Watch::new(&shared.wanted));
     let hints = Arc::new(Hints::default());
     // Before the pump: what it does not watch, it forgets the place of.
-    let mut seeker = Seeker::restore(shared, name, &session, &watch, &hints);
+    let mut seeker = Seeker::restore((shared, slots), name, &session, &watch, &hints);
     let peers = Arc::new(Peers::restore(&session.channels(), &watch));
     let (checkpoint, settler) = checkpoint::checkpoint(Arc::clone(&session), Arc::clone(&ledger), shared.stats.clone());
     let (sender, receiver) = queue::queue(&shared.budgets.add());
@@ -271,13 +261,13 @@ async fn listen(shared: &Shared, slots: &Slots, name: &Arc<str>, account_no: u32
         sender,
     );
     let outcome = {
-        let connections = connections(
+        let connections = lines::connections(
             shared,
             name,
             &session,
             (&mut pump, &mut seeker, &mut runner),
             &stop,
-            Way {
+            lines::Way {
                 tenure,
                 margin: slots.margin(),
             },
@@ -392,81 +382,6 @@ async fn claim_once(
         return Ok(Err(error.to_string()));
     }
     shared.told.catch_up(&shared.mesh).await;
+    shared.told_matches.catch_up(&shared.mesh).await;
     Ok(Ok((saved, bookkeeper)))
-}
-
-/// What a connection's bytes need to leave.
-#[derive(Clone, Copy)]
-struct Way<'a> {
-    tenure: &'a Tenure,
-    margin: Duration,
-}
-
-/// Opens one connection after the other.
-async fn connections(
-    shared: &Shared,
-    name: &Arc<str>,
-    session: &Arc<MemorySession>,
-    (pump, seeker, runner): (&mut Pump, &mut Seeker, &mut Runner),
-    stop: &CancellationToken,
-    way: Way<'_>,
-) -> Outcome {
-    let mut pause = FIRST_PAUSE;
-    while !stop.is_cancelled() {
-        let began = Instant::now();
-        let opened = tokio::select! {
-            () = stop.cancelled() => return Outcome::Stopped,
-            opened = open_gate(shared, session, way) => opened,
-        };
-        let end = match opened {
-            Ok(gate) => {
-                session.go_through(gate.address());
-                let mut connection = Connection::new(Arc::clone(session), shared.api_id, pump.floods());
-                let calls = connection.calls();
-                let end = tokio::select! {
-                    end = pump.live(&mut connection, stop, || shared.roster.up(name)) => end,
-                    never = seeker.seek(&calls) => match never {},
-                    never = runner.work(&calls) => match never {},
-                };
-                drop(connection);
-                // Before anything else: a successor must find the line free.
-                gate.close().await;
-                end
-            }
-            Err(error) => End::Lost(format!("{error:#}")),
-        };
-        let end = if session.key_was_rejected() {
-            End::Dead("the server does not know its key".to_owned())
-        } else {
-            end
-        };
-        match end {
-            End::Stopped => return Outcome::Stopped,
-            End::Dead(why) => return Outcome::Dead(why, Fingerprint::of(&session.content())),
-            End::Lost(why) => {
-                if began.elapsed() > HEALTHY {
-                    pause = FIRST_PAUSE;
-                }
-                shared.stats.reconnects.inc();
-                shared.roster.down(name, &why);
-                // Not all accounts at the same moment.
-                let wait = pause.mul_f64(rand::random_range(0.5..1.0));
-                tracing::warn!(account = %name, why, retry_ms = wait.as_millis() as u64, "the connection to Telegram is lost");
-                tokio::select! {
-                    () = stop.cancelled() => return Outcome::Stopped,
-                    () = sleep(wait) => {}
-                }
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
-        }
-    }
-    Outcome::Stopped
-}
-
-/// The way to the account's data centre.
-async fn open_gate(shared: &Shared, session: &MemorySession, way: Way<'_>) -> anyhow::Result<Gate> {
-    connection::pin(shared.dc.as_deref(), session).await?;
-    let server = session.home_address().context("the session names no data centre")?;
-    let gate = Gate::open(server, way.tenure.clone(), way.margin).await;
-    gate.context("couldn't open a port on loopback")
 }

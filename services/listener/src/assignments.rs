@@ -15,6 +15,9 @@
 //! A watcher that is gone is waited for for half a lease time, because another process takes its
 //! account over soon; then the first one takes the chat, a lease time later the second, and so on.
 //!
+//! An account that Telegram takes no requests from that a chat needs, for long, *passes*: the next
+//! one in the order takes the chat as above, and the first takes it back when the wait is over.
+//!
 //! Basic groups and private chats are not divided: there every account numbers the messages for
 //! itself, so a successor could neither tell which of its messages the other one had, nor tell them
 //! under the same ids. Every account that sees one tells of it; private chats have one anyway.
@@ -35,11 +38,14 @@ use tgmesh_stream::kv::{self, Bucket, Entry, KvError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::chats::{Joins, joins};
 pub use assigner::{Assigner, Racing};
 pub use duties::{Duties, Start};
 
 /// Most accounts that are noted as seeing a chat.
 const MAX_SEEN_BY: usize = 1_000;
+/// No pass is longer: a value from outside must not keep an account from a chat for good.
+const LONGEST_PASS_MS: i64 = 25 * 3_600 * 1_000;
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What is known of a chat.
@@ -51,6 +57,19 @@ pub struct Assignment {
     pub epoch: u64,
     /// Who sees it, sorted.
     pub seen_by: Vec<String>,
+    /// Who cannot watch it for a while.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed: Vec<Pass>,
+}
+
+/// An account leaves a chat to others: Telegram takes no requests from it that the chat needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pass {
+    /// Which one.
+    pub account: String,
+    /// Until when, ms since the epoch, by its clock. Clocks that differ move the chat's return,
+    /// and nothing else.
+    pub until_ms: i64,
 }
 
 /// An assignment, and the revision that a change of it replaces.
@@ -67,6 +86,8 @@ pub struct Row {
 pub struct Assignments {
     bucket: Bucket,
     rows: Arc<RwLock<HashMap<i64, Row>>>,
+    /// Rows of another kind in the same bucket.
+    joins: Joins,
     changes: watch::Sender<u64>,
 }
 
@@ -76,8 +97,10 @@ impl Assignments {
     /// # Errors
     /// When it does not exist or does not answer.
     pub async fn open(mesh: &Mesh) -> Result<Self, KvError> {
+        let bucket = Bucket::open(mesh, subject::ASSIGNMENTS).await?;
         let assignments = Self {
-            bucket: Bucket::open(mesh, subject::ASSIGNMENTS).await?,
+            joins: Joins::new(bucket.clone()),
+            bucket,
             rows: Arc::default(),
             changes: watch::Sender::new(0),
         };
@@ -96,6 +119,12 @@ impl Assignments {
             }
         };
         let _: Option<()> = until.run_until_cancelled(Box::pin(following)).await;
+    }
+
+    /// Who joins which chat.
+    #[must_use]
+    pub fn joins(&self) -> Joins {
+        self.joins.clone()
     }
 
     /// Changes after each change.
@@ -176,6 +205,9 @@ impl Assignments {
     }
 
     fn take(&self, entry: &Entry) {
+        if entry.key.starts_with(joins::PREFIX) {
+            return self.joins.note(entry);
+        }
         let Ok(chat_id) = entry.key.parse::<i64>() else { return };
         let assignment = if entry.deleted {
             Assignment::default()
@@ -214,6 +246,26 @@ impl Assignment {
         self
     }
 
+    /// The same, left to others by this account.
+    fn and_passed_by(mut self, account: &str, until_ms: i64, now_ms: i64) -> Self {
+        self.passed
+            .retain(|pass| pass.account != account && pass.until_ms > now_ms);
+        if self.passed.len() < MAX_SEEN_BY {
+            self.passed.push(Pass {
+                account: account.to_owned(),
+                until_ms,
+            });
+        }
+        self
+    }
+
+    /// Whether an account cannot watch it now. Nobody is kept from it for longer than Telegram's
+    /// longest waits.
+    fn is_passed_by(&self, account: &str, now_ms: i64) -> bool {
+        let until = |pass: &Pass| (now_ms..now_ms + LONGEST_PASS_MS).contains(&(pass.until_ms - 1));
+        self.passed.iter().any(|pass| pass.account == account && until(pass))
+    }
+
     fn is_seen_by(&self, account: &str) -> bool {
         self.seen_by
             .binary_search_by(|known| known.as_str().cmp(account))
@@ -228,6 +280,18 @@ fn within<T>(call: impl Future<Output = Result<T, KvError>>) -> impl Future<Outp
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pass_is_over_when_its_time_is() {
+        let assignment = Assignment::default()
+            .and_passed_by("a", 2_000, 1_000)
+            .and_passed_by("b", 9_000, 1_000);
+        assert!(assignment.is_passed_by("a", 1_999) && !assignment.is_passed_by("a", 2_000));
+        let later = assignment.and_passed_by("b", 12_000, 5_000);
+        assert_eq!(later.passed.len(), 1, "those that are over are forgotten");
+        let foolish = Assignment::default().and_passed_by("a", i64::MAX, 0);
+        assert!(!foolish.is_passed_by("a", 1_000));
+    }
 
     #[test]
     fn who_sees_a_chat_is_noted_once_and_in_order() {

@@ -8,6 +8,7 @@
 mod entry;
 pub mod folder;
 mod join;
+pub mod joins;
 mod turns;
 
 use std::collections::{BTreeMap, HashSet};
@@ -24,10 +25,12 @@ use crate::connection::{CallError, Calls};
 use crate::peers::Peers;
 use crate::plain::span;
 use crate::session::{MAX_ENTRIES, MemorySession, SavedEntry};
+use crate::slots::Slots;
 use crate::stats::Stats;
 use crate::watch::Watch;
 pub use entry::Entry;
 use folder::chats_in;
+pub use joins::Joins;
 pub use turns::Turns;
 
 /// Folders are read again so often, in case the update that tells of a change was lost.
@@ -73,6 +76,7 @@ pub struct Seeker {
     watch: Arc<Watch>,
     hints: Arc<Hints>,
     turns: Turns,
+    slots: Slots,
     stats: Stats,
     entries: Vec<Entry>,
     saved: BTreeMap<String, SavedEntry>,
@@ -90,6 +94,8 @@ pub(crate) enum Outcome {
     In(Vec<i64>, Option<i64>),
     /// It is not, for this reason, and tries again after a while.
     Not(String, Duration),
+    /// The same of a chat that was found: its id and hash, so that it need not be looked up again.
+    Found(i64, i64, String, Duration),
     /// The connection is over.
     Lost,
 }
@@ -97,7 +103,7 @@ pub(crate) enum Outcome {
 impl Seeker {
     /// Goes on with what the session knows.
     pub fn restore(
-        shared: &Shared,
+        (shared, slots): (&Shared, &Slots),
         account: &Arc<str>,
         session: &Arc<MemorySession>,
         watch: &Arc<Watch>,
@@ -132,6 +138,7 @@ impl Seeker {
             watch: Arc::clone(watch),
             hints: Arc::clone(hints),
             turns: shared.turns.clone(),
+            slots: slots.clone(),
             stats: shared.stats.clone(),
             entries,
             saved,
@@ -167,6 +174,7 @@ impl Seeker {
         if folders_due && self.entries.iter().any(|entry| matches!(entry, Entry::Folder(_))) {
             self.read_folders(calls).await?;
         }
+        self.turns.living(&self.slots.living(Instant::now()), Instant::now());
         let dialogs = self.watch.dialogs().unwrap_or_default();
         for entry in self.entries.clone() {
             if matches!(entry, Entry::Folder(_)) {
@@ -180,20 +188,26 @@ impl Seeker {
                 self.settle(&entry, Outcome::In(vec![id], hash));
                 continue;
             }
+            if self.session.is_bot() {
+                self.turns.sees(&key, &self.account, false);
+            }
             let is_due = self.not_before.get(&key).is_none_or(|at| *at <= Instant::now());
             if !is_due || !self.turns.is_mine(&key, &self.account, Instant::now()) {
                 continue;
             }
+            if matches!(entry, Entry::Name(_) | Entry::Invite(_)) {
+                self.rest().await;
+                // Another one may have been faster meanwhile.
+                if !self.turns.is_mine(&key, &self.account, Instant::now())
+                    || !self.turns.claim(&key, &self.account).await
+                {
+                    continue;
+                }
+            }
             let known = self.saved.get(&key).cloned().unwrap_or_default();
             let outcome = match &entry {
-                Entry::Name(name) => {
-                    self.rest().await;
-                    join::by_name(calls, name, &known, &self.watch).await
-                }
-                Entry::Invite(hash) => {
-                    self.rest().await;
-                    join::by_invite(calls, hash).await
-                }
+                Entry::Name(name) => join::by_name(calls, name, &known, &self.watch).await,
+                Entry::Invite(hash) => join::by_invite(calls, hash).await,
                 _ => Outcome::Not(
                     "the account is in no such chat, and an id alone opens none: give its @name or an invite link"
                         .to_owned(),
@@ -210,12 +224,15 @@ impl Seeker {
                 return None;
             }
             self.settle(&entry, outcome);
+            // The next one has its turn, or none, without waiting for the others.
+            self.turns.tell(&self.account).await;
             if is_joined {
                 // Whether or not it shows among the account's chats, which an empty one does not.
                 self.not_before.insert(key, Instant::now() + AGAIN);
             }
         }
         self.save();
+        self.turns.tell(&self.account).await;
         Some(())
     }
 
@@ -275,7 +292,15 @@ impl Seeker {
                     problem: None,
                 };
             }
-            Outcome::Not(problem, wait) => {
+            Outcome::Not(..) | Outcome::Found(..) => {
+                let (problem, wait) = match outcome {
+                    Outcome::Found(id, hash, problem, wait) => {
+                        (now.chats, now.access_hash) = (vec![id], Some(hash));
+                        (problem, wait)
+                    }
+                    Outcome::Not(problem, wait) => (problem, wait),
+                    _ => return,
+                };
                 self.seen.remove(&key);
                 self.turns.sees(&key, &self.account, false);
                 self.not_before.insert(key.clone(), Instant::now() + wait);

@@ -3,6 +3,7 @@
 
 mod backfill;
 mod chats;
+mod desk;
 mod import;
 mod sessions;
 
@@ -14,6 +15,7 @@ use secrecy::SecretString;
 use tgmesh_lifecycle::settings::{EXIT_USAGE, Faults};
 use tgmesh_stream::{Mesh, NatsConfig, topology};
 
+use crate::commands::desk::Desk;
 use crate::login::{self, Application, Way};
 use crate::session::{Place, Store};
 use crate::settings::{Args, ChatsArgs, Command, LoginArgs, Sessions, SessionsCommand};
@@ -144,7 +146,7 @@ impl SessionWork {
     /// Whether all was well.
     async fn execute(self) -> anyhow::Result<bool> {
         let Self { sessions, nats, task } = self;
-        let store = open(&sessions, &nats).await?;
+        let (store, mesh) = open(&sessions, &nats).await?;
         let keyring = &sessions.keyring;
         match task {
             Task::Login {
@@ -160,7 +162,10 @@ impl SessionWork {
                 );
                 Ok(true)
             }
-            Task::Chats(args, application, wanted) => chats::list(&store, keyring, &application, &wanted, args).await,
+            Task::Chats(args, application, wanted) => {
+                let desk = Desk::open(mesh, &nats).await?;
+                chats::list((&store, keyring), &desk, &application, &wanted, args).await
+            }
             Task::Sessions(command, application) => match (command, application) {
                 (SessionsCommand::Import { file }, _) => import::import(&store, keyring, &file).await.map(|()| true),
                 (SessionsCommand::List { json }, _) => sessions::list(&store, keyring, &sessions.place, json)
@@ -168,7 +173,8 @@ impl SessionWork {
                     .map(|()| true),
                 (SessionsCommand::Reseal, _) => sessions::reseal(&store, keyring).await,
                 (SessionsCommand::Check { accounts }, Some(application)) => {
-                    sessions::check(&store, keyring, &application, accounts).await
+                    let desk = Desk::open(mesh, &nats).await?;
+                    sessions::check((&store, keyring), &desk, &application, accounts).await
                 }
                 (SessionsCommand::Revoke { account, yes }, Some(application)) => {
                     sessions::revoke(&store, keyring, &application, &account, yes).await
@@ -198,16 +204,21 @@ fn read_login(args: &Args, login: &LoginArgs, faults: &mut Faults) -> Option<Tas
     })
 }
 
-async fn open(sessions: &Sessions, nats: &NatsConfig) -> anyhow::Result<Store> {
+/// The sessions, and the mesh where they are kept in it.
+async fn open(sessions: &Sessions, nats: &NatsConfig) -> anyhow::Result<(Store, Option<Mesh>)> {
+    let mut kept_in = None;
     let opened = match &sessions.place {
         Place::Kv => {
             let mesh = Mesh::connect(nats, "tgmesh-listener sessions")
                 .await
                 .context("couldn't connect to NATS")?;
             topology::wait(&mesh).await;
-            Store::open(&sessions.place, &mesh).await
+            let store = Store::open(&sessions.place, &mesh).await;
+            kept_in = Some(mesh);
+            store
         }
         Place::Folder(path) => Store::folder(path).await,
     };
-    opened.with_context(|| format!("couldn't open SESSION_STORE, {}", sessions.place))
+    let store = opened.with_context(|| format!("couldn't open SESSION_STORE, {}", sessions.place))?;
+    Ok((store, kept_in))
 }

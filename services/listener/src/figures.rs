@@ -57,6 +57,7 @@ pub struct ChannelFigures {
 }
 
 /// Delays in ms.
+#[expect(clippy::struct_field_names, reason = "the unit, which readers of the value see")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delay {
     /// Median.
@@ -76,10 +77,12 @@ pub struct FloodFigures {
     pub wait_s: u64,
 }
 
+type Latest = (Vec<ChannelFigures>, Vec<FloodFigures>);
+
 /// Where an account's pump leaves its figures. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Board {
-    last: Arc<Mutex<Option<(Vec<ChannelFigures>, Vec<FloodFigures>)>>>,
+    last: Arc<Mutex<Option<Latest>>>,
 }
 
 impl Board {
@@ -90,7 +93,7 @@ impl Board {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((channels, floods));
     }
 
-    fn take(&self) -> Option<(Vec<ChannelFigures>, Vec<FloodFigures>)> {
+    fn take(&self) -> Option<Latest> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }

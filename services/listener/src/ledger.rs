@@ -381,6 +381,15 @@ impl Ledger {
         })
     }
 
+    /// Whether ids of a chat are missing.
+    #[must_use]
+    pub fn has_open(&self, chat: i64) -> bool {
+        self.lock()
+            .chapters
+            .get(&chat)
+            .is_some_and(|chapter| chapter.open() > 0)
+    }
+
     fn each(&self, chat: i64, ids: &[i32], note: impl Fn(&mut Chapter, i32, Instant) -> Option<Outcome>) {
         let now = Instant::now();
         let mut inner = self.lock();

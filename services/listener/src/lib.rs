@@ -116,6 +116,12 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
         .tasks
         .spawn("nats health", watch_link(mesh.clone(), nats, soft.clone()));
     let edits = Arc::new(Mutex::new(edits));
+    let (matches, behind) = matches;
+    let matches = Arc::new(Mutex::new(matches));
+    let told_matches = matches::Tail::new(Arc::clone(&matches), &config.accounts, &process.instance, behind);
+    process
+        .tasks
+        .spawn("told matches", told_matches.clone().follow(mesh.clone(), soft.clone()));
     let races = Races::new(config.racing.clone(), &config.accounts, &process.metrics);
     let told = Follower::new(
         Arc::clone(&seen),
@@ -147,7 +153,8 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
         edits,
         told,
         races,
-        matches: Arc::new(Mutex::new(matches)),
+        matches,
+        told_matches,
         rules,
         seen,
         publisher: Publisher::new(
@@ -159,6 +166,12 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
         ),
         budgets: Budgets::default(),
         ledgers: Ledgers::default(),
+        turns: chats::Turns::new(
+            stats.chats_missing.clone(),
+            &config.accounts,
+            Some(assignments.joins()),
+            Instant::now(),
+        ),
         assignments,
         racing: config.racing,
         polls_per_minute: config.polls_per_minute,
@@ -167,7 +180,6 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
         pages: backfill::pages(),
         past: backfill::Figures::new(&process.metrics),
         mesh: mesh.clone(),
-        turns: chats::Turns::new(stats.chats_missing.clone(), &config.accounts, Instant::now()),
         roster: roster.clone(),
         hops,
         stats,

@@ -7,7 +7,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tgmesh_detect::UnresolvedLink;
@@ -19,6 +19,7 @@ use tgmesh_proto::id::{MatchIdParts, Matched};
 use tgmesh_proto::matched::{Match, MatchKind};
 use tgmesh_proto::subject;
 use tgmesh_stream::{Mesh, StreamError, stream_state, window};
+use tokio_util::sync::CancellationToken;
 
 use crate::edits::{Key, State};
 use crate::event::{self, Origin, Subject};
@@ -28,6 +29,10 @@ use crate::masking;
 const MAX_MESSAGES: usize = 100_000;
 /// Most events that are read at a start.
 const MAX_EVENTS: u64 = 2 * MAX_MESSAGES as u64;
+/// Events that are read at once while others are followed.
+const MAX_PAGE: u64 = 5_000;
+/// Between two looks at what others told.
+const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 /// Most unresolved links of one message that are told.
 const MAX_LINKS: usize = 64;
 
@@ -211,6 +216,19 @@ impl Matches {
         true
     }
 
+    /// Takes an event of some process from the stream, in the stream's order.
+    fn take(&mut self, event: &Match, accounts: &[Arc<str>], stored_s: i64) {
+        let kind = event.chat.kind;
+        let account_no = accounts.iter().position(|name| **name == *event.listener.account);
+        let account_no = match account_no.and_then(|at| u32::try_from(at).ok()) {
+            Some(number) => number,
+            None if kind.numbers_per_account() => return,
+            None => 0,
+        };
+        let key = Key::new(event.chat.id, kind, account_no, event.message.id);
+        self.replay(key, event, stored_s);
+    }
+
     /// Takes an event from the stream, in the stream's order.
     pub fn replay(&mut self, key: Key, event: &Match, stored_s: i64) {
         // As finds are.
@@ -312,14 +330,14 @@ pub fn event(origin: &Origin, mut subject: Subject, told: Told, rules: Vec<Strin
     }
 }
 
-/// Reads the last events of the stream. What cannot be read is left out: then an edit may tell a
-/// match once more.
-pub async fn rebuild(mesh: &Mesh, window: Duration, accounts: &[Arc<str>]) -> Matches {
+/// Reads the last events of the stream, and gives the sequence behind them. What cannot be read is
+/// left out: then an edit may tell a match once more.
+pub async fn rebuild(mesh: &Mesh, window: Duration, accounts: &[Arc<str>]) -> (Matches, u64) {
     let mut pause = Duration::from_millis(200);
     loop {
         let mut matches = Matches::new(window);
         match read(mesh, &mut matches, accounts).await {
-            Ok(()) => return matches,
+            Ok(next) => return (matches, next),
             Err(error) if error.is_transient() => {
                 tracing::warn!(%error, retry_ms = pause.as_millis() as u64, "couldn't read MATCHES, trying again");
                 tokio::time::sleep(pause).await;
@@ -327,17 +345,94 @@ pub async fn rebuild(mesh: &Mesh, window: Duration, accounts: &[Arc<str>]) -> Ma
             }
             Err(error) => {
                 tracing::warn!(%error, "couldn't read MATCHES: edits of older messages may tell matches again");
-                return matches;
+                return (matches, 1);
             }
         }
     }
 }
 
-async fn read(mesh: &Mesh, matches: &mut Matches, accounts: &[Arc<str>]) -> Result<(), StreamError> {
-    let numbers: HashMap<&str, u32> = accounts.iter().map(AsRef::as_ref).zip(0..).collect();
+/// Follows what other processes tell, so that an account or a channel that is taken over from one
+/// of them tells none of it again. Clones share it.
+#[derive(Clone)]
+pub struct Tail {
+    matches: Arc<Mutex<Matches>>,
+    accounts: Arc<[Arc<str>]>,
+    instance: Arc<str>,
+    /// The sequence behind what was taken.
+    next: Arc<tokio::sync::Mutex<u64>>,
+}
+
+impl Tail {
+    /// Goes on from this sequence.
+    #[must_use]
+    pub fn new(matches: Arc<Mutex<Matches>>, accounts: &[Arc<str>], instance: &Arc<str>, next: u64) -> Self {
+        Self {
+            matches,
+            accounts: accounts.into(),
+            instance: Arc::clone(instance),
+            next: Arc::new(tokio::sync::Mutex::new(next)),
+        }
+    }
+
+    /// Follows until the token is cancelled.
+    pub async fn follow(self, mesh: Mesh, until: CancellationToken) {
+        let following = async {
+            loop {
+                tokio::time::sleep(FOLLOW_EVERY).await;
+                self.catch_up(&mesh).await;
+            }
+        };
+        let _: Option<()> = until.run_until_cancelled(Box::pin(following)).await;
+    }
+
+    /// Takes everything that is in the stream now.
+    pub async fn catch_up(&self, mesh: &Mesh) {
+        let mut next = self.next.lock().await;
+        loop {
+            let (events, behind) = match told_since(mesh, *next).await {
+                Ok(found) => found,
+                Err(error) => {
+                    tracing::debug!(%error, "couldn't follow MATCHES, trying later");
+                    return;
+                }
+            };
+            let mut matches = self.matches.lock().unwrap_or_else(PoisonError::into_inner);
+            for (event, stored_s) in events {
+                if *event.listener.instance != *self.instance {
+                    matches.take(&event, &self.accounts, stored_s);
+                }
+            }
+            drop(matches);
+            if std::mem::replace(&mut *next, behind) == behind {
+                return;
+            }
+        }
+    }
+}
+
+/// The events from a sequence on, with when they were stored, and the sequence behind them.
+async fn told_since(mesh: &Mesh, from: u64) -> Result<(Vec<(Match, i64)>, u64), StreamError> {
+    let state = stream_state(mesh, subject::MATCHES).await?;
+    // A stream that was made anew counts from the beginning.
+    let from = if state.last_seq + 1 < from { 1 } else { from };
+    let mut events = Vec::new();
+    if state.messages == 0 || from > state.last_seq {
+        return Ok((events, state.last_seq + 1));
+    }
+    let to = state.last_seq.min(from + MAX_PAGE);
+    let mut window = window::read(mesh, subject::MATCHES, from, Some(to), &[]).await?;
+    while let Some(delivery) = window.next().await? {
+        if let Ok(event) = codec::decode_match(&delivery.payload) {
+            events.push((event, (delivery.published_us / 1_000_000) as i64));
+        }
+    }
+    Ok((events, to + 1))
+}
+
+async fn read(mesh: &Mesh, matches: &mut Matches, accounts: &[Arc<str>]) -> Result<u64, StreamError> {
     let state = stream_state(mesh, subject::MATCHES).await?;
     if state.messages == 0 {
-        return Ok(());
+        return Ok(state.last_seq + 1);
     }
     let window_us = u64::try_from(matches.window.as_micros()).unwrap_or(u64::MAX);
     let since = u64::try_from(clock::now_us()).unwrap_or(0).saturating_sub(window_us);
@@ -345,19 +440,11 @@ async fn read(mesh: &Mesh, matches: &mut Matches, accounts: &[Arc<str>]) -> Resu
     let from = from.max((state.last_seq + 1).saturating_sub(MAX_EVENTS));
     let mut window = window::read(mesh, subject::MATCHES, from, Some(state.last_seq), &[]).await?;
     while let Some(delivery) = window.next().await? {
-        let Ok(event) = codec::decode_match(&delivery.payload) else {
-            continue;
-        };
-        let kind = event.chat.kind;
-        let account_no = match numbers.get(event.listener.account.as_str()) {
-            Some(&number) => number,
-            None if kind.numbers_per_account() => continue,
-            None => 0,
-        };
-        let key = Key::new(event.chat.id, kind, account_no, event.message.id);
-        matches.replay(key, &event, (delivery.published_us / 1_000_000) as i64);
+        if let Ok(event) = codec::decode_match(&delivery.payload) {
+            matches.take(&event, accounts, (delivery.published_us / 1_000_000) as i64);
+        }
     }
-    Ok(())
+    Ok(state.last_seq + 1)
 }
 
 fn bounded(mut text: String, bytes: usize) -> String {

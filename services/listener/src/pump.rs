@@ -35,7 +35,7 @@ use crate::queue::{self, Change, Entry, Reached};
 use crate::session::{AccountPosition, ChannelPosition, MemorySession};
 use crate::stats::Stats;
 use crate::watch::Watch;
-pub use jobs::{Page as History, message_id, offset_peer as input_peer, page_of as history_of, read_dialogs};
+pub use jobs::{Dialogs, Page as History, message_id, offset_peer as input_peer, page_of as history_of, read_dialogs};
 
 use boxes::{AccountBox, ChannelBox};
 use jobs::Event;
@@ -166,10 +166,8 @@ struct Life<'a> {
     reading_dialogs: bool,
     /// Places are being asked for, and when they may be again.
     probes: Pace,
-    /// Chats whose places are asked for at once.
+    /// Chats whose places are asked for at once; 0 where the account may not ask.
     probe_size: usize,
-    /// This account may not ask for places.
-    no_looks: bool,
     /// What may be asked for on suspicion.
     polls: Allowance,
     /// When it tells of its channels again.

@@ -48,7 +48,7 @@ pub enum Command {
     /// Looks after sealed sessions
     #[command(subcommand)]
     Sessions(SessionsCommand),
-    /// Shows the chats that accounts are in, and which of them `MONITORED_CHATS` means; no listener may be using them
+    /// Shows the chats that accounts are in, which of them `MONITORED_CHATS` means, whether Telegram pushes them, and how late their posts come
     Chats(ChatsArgs),
     /// Fetches the past of chats: a listener that watches them does it, beside what is live
     Backfill(BackfillArgs),
@@ -143,7 +143,7 @@ pub enum SessionsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Asks Telegram whether sessions are good; no listener may be using them
+    /// Asks Telegram whether sessions are good; those that a listener is using are not asked for
     Check {
         /// Accounts [default: all that have a session]
         accounts: Vec<String>,

@@ -92,6 +92,8 @@ pub struct Stats {
     pub accounts_stopped: Counter,
     /// Channels that an account took over from another one.
     pub chats_taken: Counter,
+    /// Channels that were left to another account because of a long wait.
+    pub chats_passed: Counter,
     /// Bytes between the socket and the detector.
     pub queue_bytes: Gauge,
     /// Chats whose difference is outstanding.
@@ -287,6 +289,10 @@ impl Stats {
             chats_taken: counter(
                 "chats_taken_total",
                 "Channels that an account took over from another one",
+            ),
+            chats_passed: counter(
+                "chats_passed_total",
+                "Channels that were left to other accounts because Telegram had asked to wait long",
             ),
             queue_bytes: metrics.gauge("queue_bytes", "Bytes between the socket and the detector"),
             chats_behind: metrics.gauge("chats_behind", "Chats whose difference is outstanding"),

@@ -162,6 +162,15 @@ impl Leases {
         }))
     }
 
+    /// Who holds a key, if anybody does.
+    ///
+    /// # Errors
+    /// See [`KvError`].
+    pub async fn holder(&self, key: &str) -> Result<Option<Holder>, KvError> {
+        let entry = self.within(self.bucket.get(key)).await?;
+        Ok(entry.as_ref().and_then(read))
+    }
+
     /// Follows all leases: what is there, then each change.
     ///
     /// # Errors

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
+use tgmesh_lifecycle::clock;
 use tgmesh_stream::kv::KvError;
 use tgmesh_stream::lease::Tenure;
 
 use super::rendezvous::ranked;
 use super::{Assignment, Assignments, Duties, Row, Start};
+use crate::account::Shared;
 use crate::ledger::{Ledger, LedgerError, Predecessors};
 use crate::session::ChannelPosition;
 use crate::slots::Slots;
@@ -66,43 +68,36 @@ enum Step {
     Take,
     /// Go on with what is the account's already.
     Keep,
+    /// Go on, and let others take it, until then.
+    Pass(i64),
     /// Watch it beside others.
     Race,
 }
 
 impl Assigner {
     /// For an account that was just taken.
-    #[expect(clippy::too_many_arguments, reason = "it is where all of them meet")]
     #[must_use]
-    pub fn new(
-        account: Arc<str>,
-        tenure: Tenure,
-        assignments: Assignments,
-        slots: Slots,
-        racing: Racing,
-        ledger: Arc<Ledger>,
-        predecessors: Predecessors,
-        stats: Stats,
-    ) -> Self {
+    pub fn new(shared: &Shared, slots: &Slots, account: &Arc<str>, tenure: &Tenure, ledger: &Arc<Ledger>) -> Self {
+        let assignments = shared.assignments.clone();
         let duties = Arc::<Duties>::default();
         // What was its own before needs no dialogs to go on.
-        duties.heard_of(assignments.seen_by(&account));
+        duties.heard_of(assignments.seen_by(account));
         // What another account watches now, it knows best.
         let is_own = |chat| {
             let row = assignments.row(chat).unwrap_or_default();
-            row.assignment.account.is_empty() || row.assignment.account == *account
+            row.assignment.account.is_empty() || row.assignment.account == **account
         };
         ledger.keep_only(is_own);
         Self {
-            account,
-            tenure,
+            account: Arc::clone(account),
+            tenure: tenure.clone(),
             assignments,
-            slots,
-            racing,
-            ledger,
-            predecessors,
+            slots: slots.clone(),
+            racing: shared.racing.clone(),
+            ledger: Arc::clone(ledger),
+            predecessors: shared.predecessors.clone(),
             duties,
-            stats,
+            stats: shared.stats.clone(),
             orphans: HashMap::new(),
         }
     }
@@ -141,6 +136,7 @@ impl Assigner {
     async fn look(&mut self) -> Result<(), LedgerError> {
         let now = Instant::now();
         let seen = self.duties.all_seen();
+        self.duties.end_passes(clock::now_us() / 1_000);
         let mut living = self.slots.living(now);
         living.insert(self.account.to_string());
         // What the account left.
@@ -198,6 +194,7 @@ impl Assigner {
 
     fn step(&mut self, chat: i64, row: &Assignment, living: &HashSet<String>, now: Instant) -> Step {
         let me = &*self.account;
+        let now_ms = clock::now_us() / 1_000;
         if !row.is_seen_by(me) && !row.account.is_empty() && row.account != me {
             return Step::Note;
         }
@@ -206,16 +203,25 @@ impl Assigner {
             .iter()
             .map(String::as_str)
             .filter(|account| living.contains(*account));
-        let ranked = ranked(chat, alive.chain([me]));
+        // Those that cannot do all for it come last.
+        let (mut ranked, passed): (Vec<_>, Vec<_>) = ranked(chat, alive.chain([me]))
+            .into_iter()
+            .partition(|account| !row.is_passed_by(account, now_ms));
+        let others = ranked.iter().any(|account| *account != me);
+        let is_able = ranked.contains(&me);
+        ranked.extend(passed);
         let rank = ranked.iter().position(|account| *account == me).unwrap_or(0);
         let is_watched = living.contains(&row.account) && row.is_seen_by(&row.account);
         if is_watched {
             self.orphans.remove(&chat);
         }
         if row.account == me {
-            return Step::Keep;
+            return match self.duties.passed(chat, now_ms) {
+                Some(until) if is_able && others && row.is_seen_by(me) => Step::Pass(until),
+                _ => Step::Keep,
+            };
         }
-        if row.account.is_empty() || (is_watched && rank == 0) {
+        if row.account.is_empty() || (is_watched && rank == 0 && is_able) {
             return Step::Take;
         }
         // A watcher that is gone may come back in another process at once, and each waits for those
@@ -248,6 +254,9 @@ impl Assigner {
                 async move {
                     let from = row.assignment.account.clone();
                     let mut assignment = row.assignment.and_seen_by(me);
+                    if let Step::Pass(until_ms) = step {
+                        assignment = assignment.and_passed_by(me, until_ms, clock::now_us() / 1_000);
+                    }
                     if step != Step::Note {
                         assignment.account = me.to_string();
                         assignment.epoch = epoch;
@@ -261,6 +270,11 @@ impl Assigner {
         while let Some((chat, step, from, written)) = writes.next().await {
             match written {
                 Ok(Some(_)) if step == Step::Note => whole = false,
+                Ok(Some(_)) if matches!(step, Step::Pass(_)) => {
+                    self.stats.chats_passed.inc();
+                    tracing::info!(account = %me, chat_id = chat, "a chat is left to others until Telegram's wait is over");
+                    self.duties.begin(chat, Start::Own);
+                }
                 Ok(Some(_)) => {
                     let start = places.get(&chat).copied().flatten().map_or(Start::Own, Start::After);
                     self.duties.begin(chat, start);

@@ -30,6 +30,8 @@ pub struct Duties {
     complete: AtomicBool,
     /// Channels that the account is no longer in.
     gone: RwLock<HashSet<i64>>,
+    /// Channels that the account cannot do all for, and until when, ms since the epoch.
+    passes: RwLock<HashMap<i64, i64>>,
     seen: Notify,
     /// Whether everything that is seen was looked at once.
     settled: AtomicBool,
@@ -101,6 +103,24 @@ impl Duties {
             write(&self.gone).insert(chat_id);
             self.seen.notify_one();
         }
+    }
+
+    /// Until then the account cannot do all for a channel: others may.
+    pub fn pass(&self, chat_id: i64, until_ms: i64) {
+        if write(&self.passes).insert(chat_id, until_ms) != Some(until_ms) {
+            self.seen.notify_one();
+        }
+    }
+
+    /// Until when the account cannot do all for a channel, if that is so.
+    pub(super) fn passed(&self, chat_id: i64, now_ms: i64) -> Option<i64> {
+        let until = read(&self.passes).get(&chat_id).copied()?;
+        (until > now_ms).then_some(until)
+    }
+
+    /// Forgets what is over.
+    pub(super) fn end_passes(&self, now_ms: i64) {
+        write(&self.passes).retain(|_, until| *until > now_ms);
     }
 
     /// Whether somebody was found for every channel that is seen.

@@ -41,7 +41,13 @@ pub(super) async fn by_name(calls: &Calls, name: &str, known: &SavedEntry, watch
     match calls.call(&request).await {
         Ok(_) => Outcome::In(vec![chat_id], Some(access_hash)),
         Err(error) if error.is("USER_ALREADY_PARTICIPANT") => Outcome::In(vec![chat_id], Some(access_hash)),
-        Err(error) => refused(error),
+        Err(error) => match refused(error) {
+            // A hash that is no longer good is looked up anew.
+            Outcome::Not(problem, wait) if !problem.contains("CHANNEL_INVALID") => {
+                Outcome::Found(chat_id, access_hash, problem, wait)
+            }
+            outcome => outcome,
+        },
     }
 }
 

@@ -8,6 +8,7 @@ use grammers_tl_types::{enums, functions};
 use serde_json::json;
 use tgmesh_lifecycle::clock;
 
+use super::desk::{Claim, Desk};
 use crate::connection::CallError;
 use crate::login::{Application, Prompt, Talk, advice, say};
 use crate::plain::{masked, plain, span};
@@ -74,10 +75,11 @@ pub(super) async fn list(store: &Store, keyring: &Keyring, place: &Place, as_jso
     Ok(())
 }
 
-/// Asks Telegram about sessions; whether all of them are good.
+/// Asks Telegram about sessions; whether all of them are good. Those that a listener uses are not
+/// asked for.
 pub(super) async fn check(
-    store: &Store,
-    keyring: &Keyring,
+    (store, keyring): (&Store, &Keyring),
+    desk: &Desk,
     application: &Application,
     accounts: Vec<String>,
 ) -> anyhow::Result<bool> {
@@ -89,10 +91,11 @@ pub(super) async fn check(
     let mut out = std::io::stdout();
     let mut all_good = true;
     for account in accounts {
-        let found = check_one(store, keyring, application, &account).await;
+        let found = check_one((store, keyring), desk, application, &account).await;
         all_good &= found.is_ok();
         let line = match found {
-            Ok(who) => format!("{account}\tgood\t{who}"),
+            Ok(Found::Good(who)) => format!("{account}\tgood\t{who}"),
+            Ok(Found::InUse(by)) => format!("{account}\tin use\tby listener {}: Telegram was not asked", plain(&by)),
             Err(error) => format!("{}\tNOT GOOD\t{error:#}", plain(&account)),
         };
         writeln!(out, "{line}").context("couldn't write")?;
@@ -100,13 +103,28 @@ pub(super) async fn check(
     Ok(all_good)
 }
 
+/// What there is to say of a session.
+enum Found {
+    /// Telegram knows it, as this person's.
+    Good(String),
+    /// A listener has it.
+    InUse(String),
+}
+
 async fn check_one(
-    store: &Store,
-    keyring: &Keyring,
+    (store, keyring): (&Store, &Keyring),
+    desk: &Desk,
     application: &Application,
     account: &str,
-) -> anyhow::Result<String> {
+) -> anyhow::Result<Found> {
     let (content, _) = opened(store, keyring, account).await?;
+    match desk.claim(account).await? {
+        Claim::Theirs(by) => Ok(Found::InUse(by)),
+        Claim::Ours(held) => held.during(ask_who(content, application)).await.map(Found::Good),
+    }
+}
+
+async fn ask_who(content: Content, application: &Application) -> anyhow::Result<String> {
     let session = Arc::new(MemorySession::new(content));
     let mut talk = Talk::open(session, application.api_id, application.dc.clone()).await?;
     let request = functions::users::GetUsers {

@@ -9,6 +9,8 @@
 use std::cmp::Ordering;
 use std::time::{Duration, Instant};
 
+use tgmesh_lifecycle::clock;
+
 use super::jobs::{self, DialogPlace};
 use super::poll::Way;
 use super::recovery::MAX_IN_FLIGHT;
@@ -16,7 +18,7 @@ use super::repair::AT_ONCE;
 use super::{ChannelTrack, Life};
 use crate::connection::CallError;
 use crate::figures::{ChannelFigures, Delay, FloodFigures};
-use crate::flood::Method;
+use crate::flood::{LONG, Method};
 use crate::peers;
 
 /// Between two looks while a channel has to be polled, and otherwise.
@@ -38,7 +40,7 @@ impl Life<'_> {
     pub(super) fn look_at_channels(&mut self) {
         let now = Instant::now();
         self.fetch_what_was_found(now);
-        if self.no_looks || self.calls.floods().closed(Method::PeerDialogs).is_some() {
+        if self.probe_size == 0 || self.calls.floods().closed(Method::PeerDialogs).is_some() {
             self.guess(now);
         } else if self.probes.is_ready() {
             self.look(now);
@@ -144,7 +146,7 @@ impl Life<'_> {
         let Some(error) = self.survive(error) else { return };
         match (error, asked) {
             (CallError::Flood(_), _) => {}
-            (error, _) if error.is("BOT_METHOD_INVALID") => self.no_looks = true,
+            (error, _) if error.is("BOT_METHOD_INVALID") => self.probe_size = 0,
             // One chat that the server refuses spoils the answer for all.
             (CallError::Refused { .. }, &[id]) => {
                 self.probe_size = AT_ONCE;
@@ -195,5 +197,30 @@ impl Life<'_> {
             wait_s: wait.as_secs(),
         });
         self.pump.context.figures.set(channels.collect(), floods.collect());
+    }
+
+    /// Leaves channels to other accounts for which this one can make no requests for long.
+    pub(super) fn pass_on(&mut self) {
+        let floods = self.calls.floods();
+        let long = |method| floods.closed(method).filter(|wait| *wait > LONG);
+        let difference = long(Method::ChannelDifference);
+        let messages = long(Method::ChannelMessages).max(long(Method::History));
+        if difference.is_none() && messages.is_none() {
+            return;
+        }
+        let now_ms = clock::now_us() / 1_000;
+        let context = &self.pump.context;
+        for (&id, track) in &mut self.pump.channels {
+            let chat = peers::channel_chat_id(id);
+            let wants_difference =
+                track.poll.way() == Way::Polled || track.pace.due || track.sequence.wants_difference().is_some();
+            let wait = difference.filter(|_| wants_difference);
+            let wait = wait.max(messages.filter(|_| context.ledger.has_open(chat)));
+            if let Some(wait) = wait {
+                // Whole seconds, so that it is told once.
+                let until_ms = (now_ms + i64::try_from(wait.as_millis()).unwrap_or(0)) / 1_000 * 1_000 + 1_000;
+                context.duties.pass(chat, until_ms);
+            }
+        }
     }
 }

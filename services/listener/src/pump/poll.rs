@@ -404,10 +404,11 @@ mod tests {
         post(&mut poll, 100, Way::Polled, now);
         assert!(poll.interval(now) < LONGEST_POLLED, "it is awake again");
         // The hotter one comes first, and the silent one when it has waited long.
+        let quiet = followed(now);
+        now += s(600);
         let mut hot = followed(now);
         post(&mut hot, 1, Way::Polled, now);
         post(&mut hot, 2, Way::Polled, now);
-        let quiet = followed(now - s(600));
         assert!(hot.heat(now + s(3)) > quiet.heat(now + s(3)));
         assert!(hot.heat(now) < quiet.heat(now));
     }

@@ -45,7 +45,6 @@ impl<'a> Life<'a> {
             reading_dialogs: false,
             probes: Pace::default(),
             probe_size: AT_ONCE,
-            no_looks: false,
             polls,
             figures_at: now,
             resync_at: None,
@@ -113,6 +112,7 @@ impl<'a> Life<'a> {
         }
         self.schedule();
         self.repair();
+        self.pass_on();
         self.tell_figures();
     }
 

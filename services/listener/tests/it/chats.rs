@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use tgmesh_telegram_sim::{ChatInfo, Config, Fault, FaultKind, Folder, Person};
-use tgmesh_testkit::eventually;
 use tgmesh_testkit::process::{Process, Spec};
+use tgmesh_testkit::{eventually, until};
 
+use crate::pods::fleet::Fleet;
 use crate::world::{LIMIT, World, address};
 
 fn folder(title: &str, chats: &[i64]) -> Folder {
@@ -49,7 +50,7 @@ async fn by_chat(world: &World) -> BTreeMap<i64, usize> {
     chats
 }
 
-fn refusal(method: &str, code: i32, message: &str) -> Fault {
+pub fn refusal(method: &str, code: i32, message: &str) -> Fault {
     Fault::new(FaultKind::RpcError {
         code,
         message: message.to_owned(),
@@ -189,7 +190,109 @@ async fn what_could_not_be_joined_is_told_with_the_reason() {
     assert_eq!(lines.iter().filter(|line| line["id"].is_i64()).count(), own.len());
 }
 
-async fn chats(world: &World, list: &str, as_json: bool) -> String {
+/// A name that was found is kept, although its chat could not be joined.
+#[tokio::test]
+async fn a_name_is_looked_up_once_for_all_starts() {
+    let world = World::start(Config::default()).await;
+    world.import(world.spec()).await;
+    let (public, _) = strange(&world);
+    let list = format!("@{}", public.username.unwrap());
+    let asked = FaultKind::Delay {
+        ms: 1,
+        method: Some("contacts.resolveUsername".to_owned()),
+    };
+    let asked = world.sim().inject(Fault::new(asked)).unwrap();
+    let full = refusal("channels.joinChannel", 400, "CHANNELS_TOO_MUCH");
+    let full = world.sim().inject(full).unwrap();
+    let hits = |id: &str| {
+        let faults = world.sim().faults();
+        faults.iter().find(|fault| fault.id == id).unwrap().hits
+    };
+    for start in 1..=2 {
+        let listener = world.listen(watching(&world, &list)).await;
+        eventually(LIMIT, "it tries to join", || async { hits(&full) == start }).await;
+        assert!(listener.process.stop(LIMIT).await.success());
+    }
+    assert_eq!(hits(&asked), 1);
+    world.sim().heal(&full).unwrap();
+    let listener = world.listen(watching(&world, &list)).await;
+    eventually(LIMIT, "it is joined", || async {
+        let chats = world.sim().chats();
+        chats
+            .iter()
+            .any(|chat| chat.id == public.id && !chat.accounts.is_empty())
+    })
+    .await;
+    assert_eq!(hits(&asked), 1);
+    assert!(listener.process.stop(LIMIT).await.success());
+}
+
+/// One account for each pod: what one has joined the other one need not, and what one cannot join
+/// is the other one's turn.
+#[tokio::test]
+async fn accounts_of_two_pods_join_each_chat_once() {
+    let world = World::start(Config {
+        accounts: 2,
+        ..Config::default()
+    })
+    .await;
+    let mut fleet = Fleet::on(world).await;
+    let (public, private) = strange(&fleet.world);
+    let list = format!("@{},+{}", public.username.unwrap(), private.invite.unwrap());
+    // One account cannot join the one, and the other account not the other one.
+    let full = refusal("channels.joinChannel", 400, "CHANNELS_TOO_MUCH").account("sim-1");
+    let expired = refusal("messages.importChatInvite", 400, "CHANNELS_TOO_MUCH").account("sim-2");
+    let (full, expired) = (
+        fleet.world.sim().inject(full).unwrap(),
+        fleet.world.sim().inject(expired).unwrap(),
+    );
+    let joins = ["channels.joinChannel", "messages.importChatInvite"].map(|method| {
+        let delay = FaultKind::Delay {
+            ms: 300,
+            method: Some(method.to_owned()),
+        };
+        fleet.world.sim().inject(Fault::new(delay)).unwrap()
+    });
+    for _ in 0..2 {
+        fleet.spawn_with(1, |spec| spec.env("MONITORED_CHATS", &list));
+    }
+    fleet.every_account_is_held().await;
+    let members = |id: i64| {
+        let chats = fleet.world.sim().chats();
+        chats.into_iter().find(|chat| chat.id == id).unwrap().accounts
+    };
+    let joined = until(LIMIT, async || {
+        !members(public.id).is_empty() && !members(private.id).is_empty()
+    })
+    .await;
+    let logs = || {
+        fleet
+            .pods
+            .iter()
+            .map(|pod| pod.listener.process.log_tail())
+            .collect::<String>()
+    };
+    assert!(joined, "{}", logs());
+    for pod in &fleet.pods {
+        let knows = async || pod.listener.metric("chats_missing").await < 0.5;
+        assert!(until(LIMIT, knows).await, "{}", pod.listener.process.log_tail());
+    }
+    assert_eq!(
+        (members(public.id), members(private.id)),
+        (vec!["sim-2".to_owned()], vec!["sim-1".to_owned()])
+    );
+    // Each account tries each chat once at the most, and nobody what was joined already.
+    let hits = |id: &str| {
+        let faults = fleet.world.sim().faults();
+        faults.iter().find(|fault| fault.id == id).unwrap().hits
+    };
+    let [by_name, by_invite] = joins;
+    assert_eq!(hits(&by_name), hits(&full) + 1);
+    assert_eq!(hits(&by_invite), hits(&expired) + 1);
+    assert!(hits(&full) <= 1 && hits(&expired) <= 1, "{}", logs());
+}
+
+pub async fn chats(world: &World, list: &str, as_json: bool) -> String {
     let spec = watching(world, list).arg("chats").args(["--account", "sim-1"]);
     let spec = if as_json { spec.arg("--json") } else { spec };
     let process = Process::spawn(spec).unwrap();

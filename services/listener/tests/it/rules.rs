@@ -303,3 +303,28 @@ async fn a_bad_file_at_the_start_is_a_bad_setting() {
         }
     }
 }
+
+/// What another process told is not told again by the one that takes its account over.
+#[tokio::test]
+async fn a_successor_tells_no_match_again() {
+    let file = File::holding(RULES);
+    let world = World::start(Config::default()).await;
+    world.import(world.spec()).await;
+    let pod = |name: &str| world.spec().env("WATCH_RULES", file.path()).env("INSTANCE", name);
+    let first = world.listen(pod("pod-1")).await;
+    // It reads what was told before it starts, and here nothing was.
+    let second = world.listen(pod("pod-2")).await;
+    let group = world.chat(ChatKind::Supergroup);
+    let posted = world.post(group, "fair launch");
+    assert_eq!(wait_for(&world, 1, &first).await[0].listener.instance, "pod-1");
+    assert!(first.process.stop(LIMIT).await.success());
+    let has_taken = || async { second.metric("accounts").await > 0.5 };
+    eventually(LIMIT, "the account is taken over", has_taken).await;
+    second.ready().await;
+    world.edit(group, posted.message_id, "fair launch, edited");
+    // Behind the edit.
+    world.post(group, "another fair launch");
+    let told = wait_for(&world, 2, &second).await;
+    assert_eq!(told[1].listener.instance, "pod-2");
+    assert_eq!(told[1].message.text, "another fair launch");
+}
