@@ -21,7 +21,7 @@ mod event;
 mod figures;
 mod finding;
 mod flood;
-mod gate;
+pub mod gate;
 mod journey;
 mod ledger;
 mod login;

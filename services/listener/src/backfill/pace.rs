@@ -1,4 +1,6 @@
-//! How often history is asked for.
+//! How often history is asked for, for orders: what is read by the thousand is read more slowly than
+//! the account's budget for the method allows in its spare time (see `flood`), which is made for
+//! repairs.
 
 use std::time::Duration;
 

@@ -11,6 +11,7 @@ use tgmesh_proto::detection::ChatKind;
 use tgmesh_stream::Mesh;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::figures::Figures;
 use super::order::{Order, Owner, Place, State};
@@ -283,8 +284,19 @@ impl Runner {
         {
             return Ok(Arc::clone(told));
         }
-        let told = Told::load(&self.mesh, &work.kept.order, place, self.account_no).await;
-        let told = Arc::new(Mutex::new(told.map_err(|error| Halt::Later(error.to_string()))?));
+        let (mesh, since_s, place, number) = (
+            self.mesh.clone(),
+            work.kept.order.since_s,
+            place.clone(),
+            self.account_no,
+        );
+        // Apart from the account's own task, which has live messages to take.
+        let loading = tokio::spawn(async move { Told::load(&mesh, since_s, &place, number).await });
+        let told = match AbortOnDropHandle::new(loading).await {
+            Ok(told) => told.map_err(|error| Halt::Later(error.to_string()))?,
+            Err(error) => return Err(Halt::Later(error.to_string())),
+        };
+        let told = Arc::new(Mutex::new(told));
         self.told = Some((work.id.clone(), Arc::clone(&told)));
         Ok(told)
     }
@@ -298,13 +310,12 @@ impl Runner {
             }
             self.figures.requests.inc();
             work.kept.order.requests += 1;
-            match calls.call(&request).await {
+            match calls.call_in_spare_time(&request).await {
                 Ok(answer) => {
                     work.kept.order.waits_until_ms = None;
                     return Ok(pump::history_of(answer));
                 }
                 Err(CallError::Flood(wait)) => {
-                    tracing::info!(account = %self.account, order = work.id, wait_s = wait.as_secs(), "Telegram asks to wait with history");
                     self.pace.closed_for(wait);
                     let mut order = work.kept.order.clone();
                     order.waits_until_ms = Some(now_ms() + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2));

@@ -4,7 +4,7 @@ use tgmesh_proto::detection::{ChatKind, EventKind};
 use tgmesh_proto::{codec, subject};
 use tgmesh_stream::{Delivery, Mesh, StreamError, window};
 
-use super::order::{Order, Place};
+use super::order::Place;
 use crate::edits::{Change, Edits, Key, State};
 use crate::finding::Finding;
 use crate::matches::{Candidates, Matches, Outcome};
@@ -29,14 +29,14 @@ impl Told {
     ///
     /// # Errors
     /// When a stream does not answer.
-    pub async fn load(mesh: &Mesh, order: &Order, place: &Place, account_no: u32) -> Result<Self, StreamError> {
+    pub async fn load(mesh: &Mesh, since_s: i64, place: &Place, account_no: u32) -> Result<Self, StreamError> {
         let mut told = Self {
             edits: Edits::unbounded_in_time(),
             matches: Matches::unbounded_in_time(),
         };
         let range = Range { place, account_no };
         let filter = subject::detections_of(place.chat_id);
-        read(mesh, subject::DETECTIONS, &filter, order.since_s, |delivery| {
+        read(mesh, subject::DETECTIONS, &filter, since_s, |delivery| {
             if let Ok(event) = codec::decode(&delivery.payload)
                 && let Some(key) = range.key(event.chat.kind, event.message.id, &event.listener.account)
             {
@@ -45,7 +45,7 @@ impl Told {
         })
         .await?;
         let filter = subject::matches(place.chat_id);
-        read(mesh, subject::MATCHES, &filter, order.since_s, |delivery| {
+        read(mesh, subject::MATCHES, &filter, since_s, |delivery| {
             if let Ok(event) = codec::decode_match(&delivery.payload)
                 && let Some(key) = range.key(event.chat.kind, event.message.id, &event.listener.account)
             {

@@ -1,6 +1,7 @@
 //! The whole mesh, real in every part: what a newcomer types, what happens when parts die, and
 //! what the tools of the command line do.
 
+mod backfill;
 mod browser;
 mod chaos;
 mod commands;
