@@ -10,6 +10,9 @@ use tokio_util::sync::CancellationToken;
 /// The size of a database is found by looking at each of its files.
 const EVERY: Duration = Duration::from_secs(10);
 
+/// What a counter follows.
+type Value = fn(&Standing) -> u64;
+
 struct Meters {
     size: Gauge,
     connections: Gauge,
@@ -18,7 +21,7 @@ struct Meters {
     dead_rows: Gauge,
     months: Gauge,
     migration: Gauge,
-    counters: [(Counter, fn(&Standing) -> u64); 6],
+    counters: [(Counter, Value); 6],
 }
 
 /// Looks until the process is told to stop.
@@ -41,7 +44,7 @@ pub(crate) async fn run(store: Store, metrics: Metrics, soft: CancellationToken)
 impl Meters {
     fn new(metrics: &Metrics) -> Self {
         let gauge = |name, help| metrics.gauge(name, help);
-        let counter = |name, help, value: fn(&Standing) -> u64| (metrics.counter(name, help), value);
+        let counter = |name, help, value: Value| (metrics.counter(name, help), value);
         Self {
             size: gauge("postgres_size_bytes", "Room on disk that the database takes"),
             connections: gauge("postgres_connections", "Connections to the whole server"),

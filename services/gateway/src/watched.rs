@@ -50,7 +50,7 @@ pub async fn follow(mesh: Mesh, instance: String, metrics: Metrics, until: Cance
             tokio::time::sleep(LOOK_EVERY).await;
         }
     };
-    until.run_until_cancelled(following).await;
+    until.run_until_cancelled(Box::pin(following)).await;
 }
 
 async fn read(mesh: &Mesh, instance: &str, figures: &Figures) -> Result<(), KvError> {

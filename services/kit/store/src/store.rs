@@ -272,18 +272,18 @@ pub(crate) fn latest_migration() -> i32 {
 async fn migrate(client: &mut Object) -> Result<(), StoreError> {
     // A newer process may have migrated further: its schema still takes what this one writes.
     let runner = embedded::migrations::runner().set_abort_missing(false);
-    let latest = Some(latest_migration());
+    let latest = latest_migration();
     let may = client
         .query_one("SELECT has_schema_privilege(current_schema(), 'CREATE')", &[])
         .await?;
     if !may.try_get::<_, bool>(0)? {
         let found = applied(client).await?;
-        return if found >= latest {
+        return if found >= Some(latest) {
             Ok(())
         } else {
             Err(StoreError::Outdated {
                 found: found.unwrap_or_default(),
-                needed: latest.unwrap_or_default(),
+                needed: latest,
             })
         };
     }

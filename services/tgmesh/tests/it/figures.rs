@@ -23,8 +23,7 @@ use crate::support::{alone, soak, tgmesh};
 
 const LIMIT: Duration = Duration::from_mins(1);
 const CLIENTS: u64 = 3;
-/// Histograms have two buckets an octave, so the bounds of neighbours differ by half at most; what
-/// is asked of the load's own clock may lie one bucket further than what services measured.
+/// Histograms have two buckets an octave: a bound is at most half as large again as the one below.
 const BUCKET: f64 = 1.5;
 
 /// Panels that are empty on a mesh that works, and why.
@@ -131,6 +130,8 @@ async fn everybody_tells_the_same_of_a_run() {
     let watcher = Watcher::start(drive.mesh(), scratch.path()).await;
     drive.send().await.unwrap();
     drive.drained(Duration::from_secs(30)).await.unwrap();
+    // Its percentiles are those of the last minute: they are asked for while that is all there is.
+    let soon = api(drive.mesh(), |answer| told(answer, messages)).await;
     poison(drive.mesh()).await;
 
     // Prometheus.
@@ -151,7 +152,10 @@ async fn everybody_tells_the_same_of_a_run() {
 
     // The API.
     let mesh = drive.mesh();
-    let api = api(mesh, messages, batches).await;
+    let api = api(mesh, |answer| {
+        told(answer, messages) && answer["batchesWritten"].as_f64() == Some(batches) && answer["errors"] == 2
+    })
+    .await;
     assert_eq!(api["messagesProcessed"], messages);
     assert_eq!(api["contractsDetected"], messages);
     assert_eq!(api["websocketDeliveries"], messages * CLIENTS);
@@ -168,7 +172,7 @@ async fn everybody_tells_the_same_of_a_run() {
         for (name, quantile) in [("p50", 0.5), ("p99", 0.99)] {
             let query = format!("histogram_quantile({quantile}, sum by (le) ({metric}_bucket)) * 1000");
             let scraped = watcher.number(&query).await.unwrap();
-            let told = api["latency"][hop][name].as_f64().unwrap();
+            let told = soon["latency"][hop][name].as_f64().unwrap();
             assert!(
                 close(told, scraped, BUCKET),
                 "{hop} {name}: {told} in the API, {scraped} in Prometheus"
@@ -222,10 +226,13 @@ async fn everybody_tells_the_same_of_a_run() {
     ] {
         let measured = report["hops"][own][format!("{name}_ms")].as_f64().unwrap();
         let told = quantiles[&(hop, name)];
-        // The clients' clock stops when they have read, the gateway's when it has written.
-        let apart = if hop == "detect" { BUCKET } else { BUCKET * BUCKET };
+        // Where two clocks stop at other moments, a busy machine lies between them: the gateway's
+        // when it has written and the client's when it has read, the archiver's and Postgres' at
+        // the commit. The listener's own times are the events'.
+        let between = if hop == "detect" { 0.0 } else { 20.0 };
+        let agree = close(told, measured, BUCKET) || (told - measured).abs() <= between;
         assert!(
-            close(told, measured, apart),
+            agree,
             "{hop} {name}: {told} in the API, {measured} in the load's report"
         );
     }
@@ -259,20 +266,19 @@ async fn poison(mesh: &Mesh) {
     publish_one(&nats, &message).await.unwrap();
 }
 
-/// The answer, once every process has reported the end.
-async fn api(mesh: &Mesh, messages: u64, batches: f64) -> Value {
+/// Whether the answer knows of all messages and frames.
+fn told(answer: &Value, messages: u64) -> bool {
+    answer["messagesProcessed"] == messages && answer["websocketDeliveries"] == messages * CLIENTS
+}
+
+/// The answer, once it is as it will be: each process reports every five seconds.
+async fn api(mesh: &Mesh, is_whole: impl Fn(&Value) -> bool) -> Value {
     let token = mesh.signer().unwrap().sign(&Claims::operator("test"), LIMIT).unwrap();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let ask = || async {
         let url = format!("{}/api/metrics/telegram-stream", mesh.url());
         let answer = http.get(url).bearer_auth(&token).send().await.ok()?;
         answer.json::<Value>().await.ok()
-    };
-    let is_whole = |answer: &Value| {
-        answer["messagesProcessed"] == messages
-            && answer["websocketDeliveries"] == messages * CLIENTS
-            && answer["batchesWritten"].as_f64() == Some(batches)
-            && answer["errors"] == 2
     };
     eventually(LIMIT, "the API tells everything", || async {
         ask().await.is_some_and(|answer| is_whole(&answer))
