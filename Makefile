@@ -12,13 +12,17 @@ BOOTSTRAP := deploy/bootstrap
 CARGO := cargo
 # Given to `tgmesh up` by `make run`, and to deploy/bench/bench.py by `make bench`.
 ARGS ?=
+# Of `make k8s-render`, and of `make image` and `make kind`.
+OVERLAY ?= dev
+ENGINE ?= docker
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 
 DASHBOARD_SOURCES := $(shell find dashboard/src dashboard/public dashboard/index.html dashboard/package.json \
 	dashboard/package-lock.json dashboard/vite.config.ts dashboard/svelte.config.js dashboard/tsconfig.json \
 	-type f 2>/dev/null)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 run: tools build ## build, start everything on this machine, and print the dashboard's address
 	@exec $(BOOTSTRAP)/with-env.sh target/release/tgmesh up $(ARGS)
@@ -47,6 +51,31 @@ generate: dashboard/node_modules/.tgmesh-stamp ## schemas, golden vectors and th
 	TGMESH_REGENERATE=1 $(CARGO) test --release --locked -p tgmesh-gateway --lib openapi
 	cd dashboard && npm run --silent generate
 
+# Written into an ignored folder: `kubectl apply -k k8s/secrets`. What is there already stays.
+k8s-secrets: ## keys, certificates, passwords and tokens for a cluster, in k8s/secrets/
+	@python3 deploy/make_secrets.py k8s/secrets
+	@echo 'k8s/secrets: kubectl apply -k k8s/secrets, after kubectl apply -k k8s/overlays/dev'
+
+# OVERLAY=prod for another one. With the secrets, where they were made: the file is as secret as they are.
+k8s-render: ## one file for plain `kubectl apply -f`, in k8s/rendered/
+	@mkdir -p k8s/rendered && umask 077 && \
+	{ kubectl kustomize k8s/overlays/$(OVERLAY) && if [ -d k8s/secrets ]; then echo --- && kubectl kustomize k8s/secrets; fi; } \
+		>k8s/rendered/$(OVERLAY).yaml && echo k8s/rendered/$(OVERLAY).yaml
+
+k8s-check: tools build ## the manifests against schemas, policies, the picture and the code
+	@.tools/venv/bin/python -B k8s/check
+
+image: ## the container image, with docker or another ENGINE that builds
+	$(ENGINE) build --file deploy/Dockerfile --tag tgmesh:$(VERSION) \
+		--build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) .
+
+kind: image k8s-secrets ## the mesh in a cluster on this machine (needs kind and kubectl)
+	@kind get clusters 2>/dev/null | grep -qx tgmesh || kind create cluster --name tgmesh
+	kind load docker-image --name tgmesh tgmesh:$(VERSION)
+	kubectl --context kind-tgmesh apply -k k8s/overlays/dev
+	kubectl --context kind-tgmesh apply -k k8s/secrets
+	@echo 'kubectl --context kind-tgmesh --namespace tgmesh port-forward service/gateway 8080:80'
+
 fmt: ## format the Rust sources
 	$(CARGO) fmt --all
 
@@ -64,4 +93,6 @@ dashboard/node_modules/.tgmesh-stamp: dashboard/package-lock.json
 dashboard/dist/index.html: dashboard/node_modules/.tgmesh-stamp $(DASHBOARD_SOURCES)
 	@$(BOOTSTRAP)/dashboard.sh build
 
+
+.PHONY: k8s-secrets k8s-render k8s-check image kind
 .PHONY: help run test soak bench build lint generate fmt tools clean
