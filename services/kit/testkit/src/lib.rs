@@ -12,6 +12,7 @@
 //! The free functions of this page are for tests and panic with a message that says what to do;
 //! everything else returns errors.
 
+pub mod cluster;
 mod eventually;
 mod lifeline;
 pub mod nats;

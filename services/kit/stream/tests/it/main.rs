@@ -1,5 +1,6 @@
 //! Tests against a real nats-server.
 
+mod cluster;
 mod consume;
 mod deadletters;
 mod kv_and_stats;
