@@ -74,4 +74,6 @@ counted 's/^test result: .* \([0-9]*\) passed.*/\1/p' 's/^test result: .* \([0-9
     'Rust' cargo test --release --workspace --locked --no-fail-fast
 counted 's/^ *Tests .* \([0-9]*\) passed.*/\1/p' 's/^ *Tests .* \([0-9]*\) failed.*/\1/p' \
     'dashboard' $bootstrap/dashboard.sh test
+counted 's/^k8s-check: \([0-9]*\) passed.*/\1/p' 's/^k8s-check: .* \([0-9]*\) failed.*/\1/p' \
+    'manifests' .tools/venv/bin/python -B k8s/check
 finish

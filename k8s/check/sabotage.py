@@ -1,0 +1,156 @@
+"""A check that cannot fail is none: each is shown a mesh with one thing spoiled, and must say so."""
+
+import copy
+import pathlib
+
+import arrows
+import code_facts
+import crds
+import manifests
+import policies
+from manifests import Build, containers, pod
+
+
+def first(build: Build, kind: str, name: str) -> dict:
+    return build.named(kind)[name]
+
+
+def container(build: Build, kind: str, name: str) -> dict:
+    return containers(first(build, kind, name))[0]
+
+
+def spoil_field(build):
+    first(build, "Deployment", "gateway")["spec"]["template"]["spec"]["containers"][0]["imagePullPolicies"] = "Always"
+
+
+def spoil_config_map(build):
+    container(build, "Deployment", "archiver")["envFrom"][0]["configMapRef"]["name"] = "elsewhere"
+
+
+def spoil_selector(build):
+    first(build, "Service", "nats")["spec"]["selector"] = {"app.kubernetes.io/name": "natz"}
+
+
+def spoil_user(build):
+    pod(first(build, "Deployment", "gateway"))["spec"]["securityContext"]["runAsUser"] = 0
+
+
+def spoil_capability(build):
+    container(build, "StatefulSet", "listener")["securityContext"]["capabilities"]["add"] = ["NET_ADMIN"]
+
+
+def spoil_token(build):
+    pod(first(build, "StatefulSet", "nats"))["spec"]["automountServiceAccountToken"] = True
+
+
+def spoil_secret_by_variable(build):
+    reference = {"secretKeyRef": {"name": "archiver", "key": "database-url"}}
+    container(build, "Deployment", "archiver")["env"].append({"name": "DATABASE_URL", "valueFrom": reference})
+
+
+def spoil_memory(build):
+    del container(build, "Deployment", "gateway")["resources"]["limits"]
+
+
+def spoil_probe(build):
+    container(build, "Deployment", "gateway")["readinessProbe"]["httpGet"]["path"] = "/ready"
+
+
+def spoil_image(build):
+    container(build, "StatefulSet", "nats")["image"] = "nats:2.14.0-alpine"
+
+
+def spoil_floating_image(build):
+    container(build, "StatefulSet", "nats")["image"] = "nats:latest"
+
+
+def spoil_budget(build):
+    build.objects.remove(first(build, "PodDisruptionBudget", "gateway"))
+
+
+def spoil_replicas(build):
+    first(build, "StatefulSet", "listener")["spec"]["replicas"] = 2
+
+
+def spoil_namespace(build):
+    first(build, "Namespace", "tgmesh")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] = "baseline"
+
+
+def spoil_variable(build):
+    container(build, "Deployment", "gateway")["env"].append({"name": "MAX_CONECTIONS", "value": "1"})
+
+
+def spoil_setting(build):
+    container(build, "Deployment", "archiver")["env"].append({"name": "BATCH_MAX_AGE", "value": "5"})
+
+
+def spoil_port(build):
+    container(build, "Deployment", "gateway")["ports"][0]["containerPort"] = 8081
+
+
+def spoil_address(build):
+    container(build, "Deployment", "gateway")["env"].append({"name": "NATS_URL", "value": "tls://nats.tgmesh.svc:4223"})
+
+
+def spoil_secret(build):
+    pod(first(build, "Deployment", "gateway"))["spec"]["volumes"][0]["secret"]["secretName"] = "gatway"
+
+
+def open_an_arrow(build):
+    rule = {"from": [{"podSelector": {}}], "ports": [{"port": 5432}]}
+    first(build, "NetworkPolicy", "postgres")["spec"]["ingress"].append(rule)
+    first(build, "NetworkPolicy", "grafana")["spec"]["egress"].append({"ports": [{"port": 5432}]})
+
+
+def close_an_arrow(build):
+    del first(build, "NetworkPolicy", "archiver")["spec"]["egress"][0]
+
+
+def remove_the_default(build):
+    build.objects.remove(first(build, "NetworkPolicy", "default-deny"))
+
+
+def reach_the_node(build):
+    blocks = first(build, "NetworkPolicy", "listener")["spec"]["egress"][-1]["to"]
+    blocks[0]["ipBlock"]["except"].remove("169.254.0.0/16")
+
+
+def spoil_operator_s_object(build):
+    build.objects.append({"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": {"name": "x", "namespace": "tgmesh"}, "spec": {"scaleTargetRef": {"nam": "x"}, "triggers": []}})
+
+
+DEEDS = [
+    (spoil_field, manifests.objects_are_valid),
+    (spoil_config_map, manifests.references_lead_somewhere),
+    (spoil_selector, manifests.selectors_select_their_pods),
+    (spoil_user, policies.pods_are_restricted),
+    (spoil_capability, policies.containers_are_restricted),
+    (spoil_token, policies.nobody_has_a_token_of_the_api),
+    (spoil_secret_by_variable, policies.secrets_are_files_that_only_the_pod_reads),
+    (spoil_memory, policies.memory_is_bounded_and_work_is_asked_for),
+    (spoil_floating_image, policies.images_have_a_version),
+    (spoil_budget, policies.more_than_one_of_them_is_protected),
+    (spoil_replicas, policies.production_is_three_of_everything_that_can_be),
+    (spoil_namespace, policies.the_namespace_is_restricted),
+    (spoil_probe, code_facts.probes_ask_what_is_answered),
+    (spoil_image, code_facts.images_are_of_this_version),
+    (spoil_variable, code_facts.variables_and_commands_exist),
+    (spoil_setting, code_facts.a_service_s_settings_are_sound),
+    (spoil_port, code_facts.ports_are_those_that_are_listened_on),
+    (spoil_address, code_facts.addresses_are_services),
+    (spoil_secret, code_facts.secrets_are_those_that_are_made),
+    (open_an_arrow, arrows.arrows_are_those_of_the_picture),
+    (close_an_arrow, arrows.arrows_are_those_of_the_picture),
+    (remove_the_default, arrows.arrows_are_those_of_the_picture),
+    (reach_the_node, arrows.private_networks_are_not_the_world),
+    (spoil_operator_s_object, crds.objects_of_operators_are_as_their_references_say),
+]
+
+
+def unnoticed(prod: Build, root: pathlib.Path):
+    """Deeds that the check in question does not see."""
+    for deed, check in DEEDS:
+        spoiled = Build(prod.name, copy.deepcopy(prod.objects))
+        deed(spoiled)
+        if not list(check(spoiled, root)):
+            yield f"{check.__name__} does not see {deed.__name__}"
