@@ -225,7 +225,9 @@ fn follow_tracing(mesh: &Mesh, process: &Process) -> Arc<Recent<journey::Hop>> {
     if trace::exports() {
         let (making, hearing, relaying) = (Arc::clone(&hops), Arc::clone(&hops), mesh.clone());
         let until = process.shutdown.soft();
-        process.tasks.spawn("late spans", async move { making.run(until).await });
+        process
+            .tasks
+            .spawn("late spans", async move { making.run(until).await });
         process.tasks.spawn("traces", {
             let soft = soft.clone();
             async move {
