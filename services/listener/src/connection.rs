@@ -337,5 +337,16 @@ mod tests {
             panic!("a flood wait")
         };
         assert_eq!(wait.as_secs(), 31);
+        // Every kind of wait is one; one without a length is not asked again at once.
+        for (name, seconds) in [
+            ("FLOOD_PREMIUM_WAIT_7", 7),
+            ("SLOWMODE_WAIT_9", 9),
+            ("FROZEN_METHOD_INVALID", 60),
+        ] {
+            let CallError::Flood(wait) = error(420, name) else {
+                panic!("{name}")
+            };
+            assert_eq!(wait.as_secs(), seconds, "{name}");
+        }
     }
 }
