@@ -486,7 +486,7 @@ fn summary(log: &Path) -> String {
     let messages = lines.filter_map(|line| Some(line["message"].as_str()?.to_owned()));
     messages
         .filter(|line| line.starts_with("summary: "))
-        .last()
+        .next_back()
         .expect("a summary")
 }
 
