@@ -97,7 +97,7 @@ ALERTS = [
      "A listener lost the lease of an account while it ran",
      ({f"tgmesh_listener_leases_lost_total{{{L}}}": "0x25 1x5"}, {"instance": "l1"}),
      {f"tgmesh_listener_leases_lost_total{{{L}}}": "1x30"}),
-    ("TgmeshFloodWaits", "increase(tgmesh_listener_flood_wait_seconds_total[15m]) > 300", "5m", "ticket",
+    ("TgmeshFloodWaits", "sum by (instance) (increase(tgmesh_listener_flood_wait_seconds_total[15m])) > 300", "5m", "ticket",
      "Telegram asks to wait for more than a third of the time",
      ({f"tgmesh_listener_flood_wait_seconds_total{{{L}}}": "0+60x30"}, {"instance": "l1"}),
      {f"tgmesh_listener_flood_wait_seconds_total{{{L}}}": "0+5x30"}),

@@ -49,13 +49,13 @@ impl Counts {
     /// Every service has them, whether or not it exports: 0 is an answer, too.
     pub(crate) fn of(metrics: &Metrics) -> Self {
         Self {
-            exported: metrics.counter("tgmesh_spans_exported_total", "Spans that the OTLP receiver took"),
+            exported: metrics.counter("spans_exported_total", "Spans that the OTLP receiver took"),
             dropped: metrics.counter(
-                "tgmesh_spans_dropped_total",
+                "spans_dropped_total",
                 "Spans that found the queue full, or were left when the process ended",
             ),
             failed: metrics.counter(
-                "tgmesh_spans_failed_total",
+                "spans_failed_total",
                 "Spans that the OTLP receiver refused for good",
             ),
         }

@@ -92,15 +92,15 @@ impl<H: Hop> Recent<H> {
             }),
             ask,
             asked: metrics.counter(
-                "tgmesh_late_traces_asked_total",
+                "late_traces_asked_total",
                 "Unsampled messages that turned out slow or faulty here, whose spans were asked for",
             ),
             skipped: metrics.counter(
-                "tgmesh_late_traces_skipped_total",
+                "late_traces_skipped_total",
                 "Unsampled messages that turned out slow or faulty here, too many at once to ask for all",
             ),
             made: metrics.counter(
-                "tgmesh_late_hops_total",
+                "late_hops_total",
                 "Hops of unsampled messages whose spans were written down afterwards",
             ),
         };
