@@ -12,6 +12,7 @@ import arrows
 import code_facts
 import crds
 import dockerfile
+import live
 import manifests
 import policies
 import sabotage
@@ -28,6 +29,7 @@ def main() -> int:
         if build.name in arrows.INTENDED:
             checks += [(build.name, check) for check in arrows.CHECKS]
     by_name = {build.name: build for build in builds}
+    checks.append(("dev", live.every_part_works_with_its_own_user))
     failed = 0
     for name, check in checks:
         faults = list(check(by_name[name], ROOT))
