@@ -6,6 +6,7 @@ import pathlib
 import re
 import subprocess
 import tempfile
+import threading
 
 import yaml
 from manifests import Build, containers, pod, title
@@ -99,12 +100,15 @@ def a_service_s_settings_are_sound(build: Build, root: pathlib.Path):
                     given[listen] = "127.0.0.1:0"
             process = subprocess.Popen([root / "target/release" / one["command"][0]], env=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             said = []
+            watchdog = threading.Timer(60, process.kill)
+            watchdog.start()
             for line in process.stdout:
                 said.append(line)
                 if "is away" in line:
                     break
             else:
                 yield f"{title(workload)}: ended with {process.wait()}: {''.join(said)[-400:]}"
+            watchdog.cancel()
             process.kill()
             process.communicate()
 
