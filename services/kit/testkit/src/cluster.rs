@@ -22,7 +22,7 @@ use crate::{Scratch, places, ports, until};
 pub const NODES: usize = 3;
 
 const START_LIMIT: Duration = Duration::from_mins(1);
-const STOP_GRACE: Duration = Duration::from_secs(60);
+const STOP_GRACE: Duration = Duration::from_mins(1);
 const SECRETS_LIMIT: Duration = Duration::from_secs(30);
 /// The one account that the mesh lives in.
 const ACCOUNT: &str = "TGMESH";
