@@ -242,6 +242,7 @@ const checks = [
     async () => {
       await goTo(known[name] ?? (name === 'live' ? '#/' : `#/${name}`))
       if (name in known || name === 'live' || name === 'search') await until('rows', async () => (await rows.count()) > 0)
+      if (name === 'leaders') await until('leaders', async () => (await page.locator('tbody tr').count()) > 0)
       if (name === 'pipeline') await page.locator('canvas').first().waitFor({ timeout: WAIT_MS })
       for (const [scheme, width, height] of [['light', 1440, 900], ['dark', 1440, 900], ['dark', 390, 844]]) {
         await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' })
