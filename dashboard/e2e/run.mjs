@@ -89,6 +89,17 @@ const checks = [
     assert(laidOut <= 60, `${laidOut} rows are laid out`)
   }],
 
+  ['says that an address is cut, and keeps both its ends', async () => {
+    await page.setViewportSize({ width: 390, height: 844 })
+    await until('rows', async () => (await rows.count()) > 0)
+    const [head, tail] = await rows.first().locator('.address code span').evaluateAll((spans) => spans.map((span) => {
+      const { display, textOverflow } = getComputedStyle(span)
+      return { display, textOverflow, isCut: span.scrollWidth > span.clientWidth }
+    }))
+    assert(head.isCut && head.display === 'block' && head.textOverflow === 'ellipsis' && !tail.isCut, JSON.stringify([head, tail]))
+    await page.setViewportSize({ width: 1440, height: 900 })
+  }],
+
   ['copies a whole address', async () => {
     await button('Pause').click()
     // By its sequence: which row is the first changes with each that arrives.
@@ -229,12 +240,15 @@ const checks = [
     await goTo('#/search')
     await until('past rows', async () => (await rows.count()) > 0)
     await until('a sender', async () => (known.sender = await page.locator('a.sender').first().getAttribute('href')) !== null)
+    // Of one that is new there may be events and no figures yet: a 404, which the page takes.
+    troubleExpected = true
     await goTo(known.chat)
     await until('rows of the chat', async () => (await rows.count()) > 0)
     await goTo(known.sender)
     await until('rows of the sender', async () => (await rows.count()) > 0)
     const names = await page.locator('a.sender').evaluateAll((all) => [...new Set(all.map((link) => link.getAttribute('href')))])
     assert(JSON.stringify(names) === JSON.stringify([known.sender]), `the sender's page shows ${names}`)
+    troubleExpected = false
   }],
 
   ...['live', 'address', 'chat', 'sender', 'leaders', 'search', 'pipeline', 'alerts', 'token', 'nowhere'].map((name) => [
