@@ -67,7 +67,9 @@ impl Spans {
         if trace::exports() {
             let (making, hearing, mesh) = (Arc::clone(&hops), Arc::clone(&hops), mesh.clone());
             let (soft, until) = (process.shutdown.soft(), process.shutdown.soft());
-            process.tasks.spawn("late spans", async move { making.run(until).await });
+            process
+                .tasks
+                .spawn("late spans", async move { making.run(until).await });
             process.tasks.spawn("traces", async move {
                 let relay = traces::relay(&mesh, asked, |id| hearing.want(id));
                 soft.run_until_cancelled(relay).await;

@@ -53,7 +53,9 @@ impl Spans {
         }
         let (making, hearing, mesh) = (Arc::clone(&self.hops), Arc::clone(&self.hops), mesh.clone());
         let (soft, until) = (process.shutdown.soft(), process.shutdown.soft());
-        process.tasks.spawn("late spans", async move { making.run(until).await });
+        process
+            .tasks
+            .spawn("late spans", async move { making.run(until).await });
         process.tasks.spawn("traces", async move {
             let relay = traces::relay(&mesh, asked, |id| hearing.want(id));
             soft.run_until_cancelled(relay).await;

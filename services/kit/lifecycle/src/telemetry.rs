@@ -1,6 +1,5 @@
 //! Log lines to standard error, spans to an OTLP receiver where one is set.
 
-
 use anyhow::Context as _;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};

@@ -54,10 +54,7 @@ impl Counts {
                 "spans_dropped_total",
                 "Spans that found the queue full, or were left when the process ended",
             ),
-            failed: metrics.counter(
-                "spans_failed_total",
-                "Spans that the OTLP receiver refused for good",
-            ),
+            failed: metrics.counter("spans_failed_total", "Spans that the OTLP receiver refused for good"),
         }
     }
 }
