@@ -70,20 +70,17 @@ impl MakeTlsConnect<Socket> for Tls {
     type Error = io::Error;
 
     fn make_tls_connect(&mut self, host: &str) -> io::Result<Connector> {
-        let config = self.config.clone().ok_or_else(|| io::Error::other("TLS is off"))?;
+        // Asked for in the clear, too, and then not used.
+        let Some(config) = self.config.clone() else {
+            return Ok(Connector(None));
+        };
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        Ok(Connector {
-            connector: TlsConnector::from(config),
-            name,
-        })
+        Ok(Connector(Some((TlsConnector::from(config), name))))
     }
 }
 
-/// One handshake to come.
-pub(crate) struct Connector {
-    connector: TlsConnector,
-    name: ServerName<'static>,
-}
+/// One handshake to come, with the server of this name; none where TLS is off.
+pub(crate) struct Connector(Option<(TlsConnector, ServerName<'static>)>);
 
 impl TlsConnect<Socket> for Connector {
     type Stream = Encrypted;
@@ -91,7 +88,10 @@ impl TlsConnect<Socket> for Connector {
     type Future = Pin<Box<dyn Future<Output = io::Result<Encrypted>> + Send>>;
 
     fn connect(self, socket: Socket) -> Self::Future {
-        Box::pin(async move { Ok(Encrypted(self.connector.connect(self.name, socket).await?)) })
+        Box::pin(async move {
+            let (connector, name) = self.0.ok_or_else(|| io::Error::other("TLS is off"))?;
+            Ok(Encrypted(connector.connect(name, socket).await?))
+        })
     }
 }
 
