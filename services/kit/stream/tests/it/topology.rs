@@ -10,7 +10,7 @@ async fn apply_creates_the_contract_and_a_second_time_nothing() {
     let (server, mesh) = bare().await;
     let topology = desired(&config(&server));
     let planned = diff(&mesh, &topology).await.unwrap();
-    assert_eq!(planned.len(), 9, "{planned:?}");
+    assert_eq!(planned.len(), 12, "{planned:?}");
     assert!(
         planned.iter().all(|change| matches!(change, Change::Create { .. })),
         "{planned:?}"
