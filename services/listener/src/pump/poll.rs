@@ -404,8 +404,10 @@ mod tests {
         post(&mut poll, 100, Way::Polled, now);
         assert!(poll.interval(now) < LONGEST_POLLED, "it is awake again");
         // The hotter one comes first, and the silent one when it has waited long.
-        let quiet = followed(now);
-        now += s(600);
+        let mut quiet = followed(now);
+        now += s(300);
+        quiet.looked(now);
+        now += s(300);
         let mut hot = followed(now);
         post(&mut hot, 1, Way::Polled, now);
         post(&mut hot, 2, Way::Polled, now);
