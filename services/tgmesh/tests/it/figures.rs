@@ -130,8 +130,17 @@ async fn everybody_tells_the_same_of_a_run() {
     let watcher = Watcher::start(drive.mesh(), scratch.path()).await;
     drive.send().await.unwrap();
     drive.drained(Duration::from_secs(30)).await.unwrap();
-    // Its percentiles are those of the last minute: they are asked for while that is all there is.
-    let soon = api(drive.mesh(), |answer| told(answer, messages)).await;
+    // Its percentiles are those of the last minute: they are asked for while that is all there is,
+    // and once the archiver's report, which is the last one, has all of it.
+    eventually(LIMIT, "rows", || async {
+        watcher.number("sum(tgmesh_archiver_rows_total)").await == Some(messages as f64)
+    })
+    .await;
+    let batches = watcher.number("sum(tgmesh_archiver_batches_total)").await;
+    let soon = api(drive.mesh(), |answer| {
+        told(answer, messages) && answer["batchesWritten"].as_f64() == batches
+    })
+    .await;
     poison(drive.mesh()).await;
 
     // Prometheus.
