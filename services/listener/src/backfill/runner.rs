@@ -222,7 +222,7 @@ impl Runner {
         tracing::info!(account = %self.account, order = work.id, chat_id = work.chat_id, "fetches a chat's history");
         order.state = State::Running;
         order.owner = Some(owner);
-        order.began_ms.get_or_insert_with(now_ms);
+        order.began_ms.get_or_insert_with(clock::now_ms);
         // Whoever had it meanwhile has told of it.
         self.told = None;
         self.replace(work, order).await
@@ -318,7 +318,8 @@ impl Runner {
                 Err(CallError::Flood(wait)) => {
                     self.pace.closed_for(wait);
                     let mut order = work.kept.order.clone();
-                    order.waits_until_ms = Some(now_ms() + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2));
+                    order.waits_until_ms =
+                        Some(clock::now_ms() + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2));
                     self.replace(work, order).await?;
                 }
                 Err(error) if error.is_unreadable() => return Err(Ask::Unreadable),
@@ -415,7 +416,7 @@ impl Runner {
 
     /// Writes the order, however long that takes; not when somebody else has changed it.
     async fn replace(&self, work: &mut Work, mut order: Order) -> Result<(), Halt> {
-        order.changed_ms = now_ms();
+        order.changed_ms = clock::now_ms();
         let replaced = self.orders.replace(&work.id, work.kept.revision, order.clone()).await;
         match replaced {
             Ok(Some(kept)) => {
@@ -446,7 +447,7 @@ impl Runner {
         let is_last = order.only.is_some() || others.iter().all(|account| order.refused.contains(account));
         order.state = if is_last { State::Failed } else { State::Waiting };
         order.why = Some(format!("{}: {why}", self.account));
-        order.changed_ms = now_ms();
+        order.changed_ms = clock::now_ms();
         tracing::warn!(account = %self.account, order = id, chat_id, why, is_last, "couldn't read a chat's history");
         match self.orders.replace(id, kept.revision, order).await {
             Ok(Some(kept)) => self.figures.ended(kept.order.state),
@@ -495,8 +496,4 @@ fn before(peer: &enums::InputPeer, date_s: i64) -> GetHistory {
         min_id: 0,
         hash: 0,
     }
-}
-
-fn now_ms() -> i64 {
-    clock::now_us() / 1_000
 }

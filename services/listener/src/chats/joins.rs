@@ -92,7 +92,7 @@ impl Joins {
     /// # Errors
     /// When the bucket does not answer.
     pub async fn claim(&self, entry: &str, account: &str) -> Result<bool, KvError> {
-        let now_ms = clock::now_us() / 1_000;
+        let now_ms = clock::now_ms();
         let (revision, mut join) = self.row(entry);
         let is_over = |trying: &Trying| trying.account == account || !trying.is_on(now_ms);
         if !join.trying.as_ref().is_none_or(is_over) {

@@ -97,7 +97,7 @@ impl Turns {
     /// tried in vain, or were not here for [`AWAY`]. The order differs from entry to entry.
     pub fn is_mine(&self, entry: &str, account: &Arc<str>, now: Instant) -> bool {
         let told = self.joins.as_ref().map(|joins| joins.of(entry)).unwrap_or_default();
-        let now_ms = clock::now_us() / 1_000;
+        let now_ms = clock::now_ms();
         if told
             .trying
             .is_some_and(|trying| trying.account != **account && trying.is_on(now_ms))

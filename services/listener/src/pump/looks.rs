@@ -208,7 +208,7 @@ impl Life<'_> {
         if difference.is_none() && messages.is_none() {
             return;
         }
-        let now_ms = clock::now_us() / 1_000;
+        let now_ms = clock::now_ms();
         let context = &self.pump.context;
         for (&id, track) in &mut self.pump.channels {
             let chat = peers::channel_chat_id(id);
