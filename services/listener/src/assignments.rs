@@ -110,15 +110,8 @@ impl Assignments {
 
     /// Follows changes until the token is cancelled.
     pub async fn follow(self, until: CancellationToken) {
-        let following = async {
-            loop {
-                if let Err(error) = self.follow_once().await {
-                    tracing::warn!(%error, "couldn't follow the assignments, trying again");
-                }
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-        };
-        let _: Option<()> = until.run_until_cancelled(Box::pin(following)).await;
+        let open = || within(self.bucket.watch(">"));
+        kv::follow("the assignments", open, |entry| self.take(entry), &until).await;
     }
 
     /// Who joins which chat.
@@ -192,14 +185,6 @@ impl Assignments {
             if let Some(entry) = entry {
                 self.take(&entry);
             }
-        }
-        Ok(())
-    }
-
-    async fn follow_once(&self) -> Result<(), KvError> {
-        let mut watch = within(self.bucket.watch(">")).await?;
-        while let Some(entry) = watch.next().await? {
-            self.take(&entry);
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tgmesh_lifecycle::clock;
-use tgmesh_stream::kv::KvError;
+use tgmesh_stream::kv::{self, Entry};
 use tgmesh_stream::lease::{Board, Lease, Leases};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, sleep_until};
@@ -59,24 +59,11 @@ impl Slots {
 
     /// Follows who has which account, until the token is cancelled.
     pub async fn follow(self, until: CancellationToken) {
-        let following = async {
-            loop {
-                if let Err(error) = self.follow_once().await {
-                    tracing::warn!(%error, "couldn't follow the leases, trying again");
-                }
-                sleep(Duration::from_secs(1)).await;
-            }
-        };
-        let _: Option<()> = until.run_until_cancelled(Box::pin(following)).await;
-    }
-
-    async fn follow_once(&self) -> Result<(), KvError> {
-        let mut watch = self.leases.watch().await?;
-        while let Some(entry) = watch.next().await? {
-            self.board().note(&entry, Instant::now());
+        let note = |entry: &Entry| {
+            self.board().note(entry, Instant::now());
             self.changes.send_modify(|n| *n += 1);
-        }
-        Ok(())
+        };
+        kv::follow("the leases", || self.leases.watch(), note, &until).await;
     }
 
     /// Changes after each change of a lease.

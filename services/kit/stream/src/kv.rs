@@ -5,9 +5,13 @@ use std::time::Duration;
 use async_nats::jetstream::kv;
 use bytes::Bytes;
 use futures_util::StreamExt;
+use tokio_util::sync::CancellationToken;
 
 use crate::mesh::Mesh;
 use crate::state::{StreamError, describe};
+
+/// After a watch that ended or broke.
+const FOLLOW_PAUSE: Duration = Duration::from_secs(1);
 
 /// A bucket that `topology apply` made.
 #[derive(Clone)]
@@ -37,6 +41,34 @@ pub async fn within<T>(limit: Duration, call: impl Future<Output = Result<T, KvE
         Ok(answer) => answer,
         Err(_) => Err(KvError::Unavailable("no answer in time".to_owned())),
     }
+}
+
+/// Hands every change on until the token is cancelled. A watch that ends or breaks is opened anew;
+/// `what` is for the log.
+pub async fn follow<F>(what: &str, open: impl Fn() -> F, mut take: impl FnMut(&Entry), until: &CancellationToken)
+where
+    F: Future<Output = Result<Watch, KvError>>,
+{
+    let following = async {
+        loop {
+            if let Err(error) = follow_once(&open, &mut take).await {
+                tracing::warn!(%error, "couldn't follow {what}, trying again");
+            }
+            tokio::time::sleep(FOLLOW_PAUSE).await;
+        }
+    };
+    let _: Option<()> = until.run_until_cancelled(Box::pin(following)).await;
+}
+
+async fn follow_once<F>(open: &impl Fn() -> F, take: &mut impl FnMut(&Entry)) -> Result<(), KvError>
+where
+    F: Future<Output = Result<Watch, KvError>>,
+{
+    let mut watch = open().await?;
+    while let Some(entry) = watch.next().await? {
+        take(&entry);
+    }
+    Ok(())
 }
 
 /// Why a bucket did not do what was asked.

@@ -47,15 +47,8 @@ impl Orders {
 
     /// Follows changes until the token is cancelled.
     pub async fn follow(self, until: CancellationToken) {
-        let following = async {
-            loop {
-                if let Err(error) = self.follow_once().await {
-                    tracing::warn!(%error, "couldn't follow the orders for history, trying again");
-                }
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-        };
-        let _: Option<()> = until.run_until_cancelled(Box::pin(following)).await;
+        let open = || within(self.bucket.watch(">"));
+        kv::follow("the orders for history", open, |entry| self.take(entry), &until).await;
     }
 
     /// Changes after each change.
@@ -131,14 +124,6 @@ impl Orders {
             }
             Err(error) => Err(error),
         }
-    }
-
-    async fn follow_once(&self) -> Result<(), KvError> {
-        let mut watch = within(self.bucket.watch(">")).await?;
-        while let Some(entry) = watch.next().await? {
-            self.take(&entry);
-        }
-        Ok(())
     }
 
     fn take(&self, entry: &Entry) {
