@@ -65,14 +65,9 @@ impl Spans {
         let (hops, asked) = Recent::new(REMEMBERED, &process.metrics);
         let hops = Arc::new(hops);
         if trace::exports() {
-            let (making, hearing, mesh) = (Arc::clone(&hops), Arc::clone(&hops), mesh.clone());
-            let (soft, until) = (process.shutdown.soft(), process.shutdown.soft());
-            process
-                .tasks
-                .spawn("late spans", async move { making.run(until).await });
-            process.tasks.spawn("traces", async move {
-                let relay = traces::relay(&mesh, asked, |id| hearing.want(id));
-                soft.run_until_cancelled(relay).await;
+            let (hearing, mesh) = (Arc::clone(&hops), mesh.clone());
+            hops.answer(process, async move {
+                traces::relay(&mesh, asked, |id| hearing.want(id)).await;
             });
         }
         Self { hops }

@@ -51,14 +51,9 @@ impl Spans {
         if !trace::exports() {
             return;
         }
-        let (making, hearing, mesh) = (Arc::clone(&self.hops), Arc::clone(&self.hops), mesh.clone());
-        let (soft, until) = (process.shutdown.soft(), process.shutdown.soft());
-        process
-            .tasks
-            .spawn("late spans", async move { making.run(until).await });
-        process.tasks.spawn("traces", async move {
-            let relay = traces::relay(&mesh, asked, |id| hearing.want(id));
-            soft.run_until_cancelled(relay).await;
+        let (hearing, mesh) = (Arc::clone(&self.hops), mesh.clone());
+        self.hops.answer(process, async move {
+            traces::relay(&mesh, asked, |id| hearing.want(id)).await;
         });
     }
 

@@ -219,22 +219,14 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
 
 /// Spans that are asked for after the fact, and the share of messages that is sampled.
 fn follow_tracing(mesh: &Mesh, process: &Process) -> Arc<Recent<journey::Hop>> {
-    let soft = process.shutdown.soft();
     let (hops, asked) = Recent::new(journey::REMEMBERED, &process.metrics);
     let hops = Arc::new(hops);
     if trace::exports() {
-        let (making, hearing, relaying) = (Arc::clone(&hops), Arc::clone(&hops), mesh.clone());
-        let until = process.shutdown.soft();
-        process
-            .tasks
-            .spawn("late spans", async move { making.run(until).await });
-        process.tasks.spawn("traces", {
-            let soft = soft.clone();
-            async move {
-                let relay = traces::relay(&relaying, asked, |id| hearing.want(id));
-                soft.run_until_cancelled(relay).await;
-            }
+        let (hearing, relaying) = (Arc::clone(&hops), mesh.clone());
+        hops.answer(process, async move {
+            traces::relay(&relaying, asked, |id| hearing.want(id)).await;
         });
+        let soft = process.shutdown.soft();
         let sampled = mesh.clone();
         process.tasks.spawn("sampling", async move {
             let following = traces::follow_sampling(&sampled, clock::now_ms, trace::resample);

@@ -10,13 +10,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::exports;
+use crate::Process;
 use crate::metrics::{Counter, Metrics};
 
 /// Ids of traces that one process asks for in a second, and how many may come at once.
@@ -149,8 +150,20 @@ impl<H: Hop> Recent<H> {
         }
     }
 
+    /// Answers when spans are asked for, here or, as `relay` tells, by other processes, until the
+    /// process ends.
+    pub fn answer(self: &Arc<Self>, process: &Process, relay: impl Future<Output = ()> + Send + 'static) {
+        let (recent, until, soft) = (Arc::clone(self), process.shutdown.soft(), process.shutdown.soft());
+        process
+            .tasks
+            .spawn("late spans", async move { recent.run(until).await });
+        process.tasks.spawn("traces", async move {
+            soft.run_until_cancelled(relay).await;
+        });
+    }
+
     /// Writes down what is asked for, until the token is cancelled.
-    pub async fn run(&self, until: CancellationToken) {
+    async fn run(&self, until: CancellationToken) {
         let mut ticks = tokio::time::interval(EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
