@@ -176,6 +176,11 @@ def postgres(folder: pathlib.Path) -> None:
             url = f"postgres://{user}:{password}@{host}/tgmesh?sslmode=verify-full&sslrootcert={POSTGRES_CA}\n"
             (folder / user).mkdir(parents=True, exist_ok=True)
             write(folder / user / "database-url", url)
+            # The same once more, in the form that CloudNativePG reads.
+            login = folder / f"postgres-{user}"
+            login.mkdir(exist_ok=True)
+            write(login / "username", user)
+            write(login / "password", password)
 
 
 # ---- tokens: people sign with the private half; the gateways have the public one.
@@ -215,6 +220,10 @@ def kustomization(folder: pathlib.Path) -> None:
         lines += [f"  - name: {place.name}"]
         if place.name.endswith("-tls"):
             lines += ["    type: kubernetes.io/tls"]
+        elif (place / "username").exists():
+            lines += ["    type: kubernetes.io/basic-auth", "    options:", "      labels:"]
+            # Its operator gives the users these passwords as soon as they change.
+            lines += ['        cnpg.io/reload: "true"']
         lines += ["    files:"] + [f"      - {place.name}/{file.name}" for file in sorted(place.iterdir())]
     write(folder / "kustomization.yaml", "\n".join(lines) + "\n")
 

@@ -1,5 +1,6 @@
 """Objects of operators. Their schemas are not part of Kubernetes: what a component may say is written
-down here, from the operators' own references, and anything else is a fault.
+down here, from the operators' own references, and anything else is a fault. (The same objects were held
+once against the operators' definitions of June 2026, whole.)
 
 A tree of keys: `...` takes anything, a list of one tree is a list of such, a set is the words allowed;
 `!` before a key means that it must be there."""
@@ -28,7 +29,7 @@ TREES = {
     "external-secrets.io/v1/ExternalSecret": {
         "!secretStoreRef": {"!name": ANY, "!kind": {"SecretStore", "ClusterSecretStore"}},
         "refreshInterval": ANY,
-        "!target": {"name": ANY, "creationPolicy": {"Owner", "Merge"}, "deletionPolicy": {"Retain"}, "template": {"type": ANY}},
+        "!target": {"name": ANY, "creationPolicy": {"Owner", "Merge"}, "deletionPolicy": {"Retain"}, "template": {"type": ANY, "metadata": {"labels": ANY}, "data": ANY}},
         "data": [{"!secretKey": ANY, "!remoteRef": {"!key": ANY, "property": ANY}}],
         "dataFrom": [{"!extract": {"!key": ANY}}],
     },
@@ -42,6 +43,7 @@ TREES = {
     "cert-manager.io/v1/Issuer": {"selfSigned": ANY, "ca": {"!secretName": ANY}, "acme": ANY},
     "cert-manager.io/v1/Certificate": {
         "!secretName": ANY,
+        "secretTemplate": {"labels": ANY},
         "!issuerRef": REF,
         "commonName": ANY,
         "isCA": ANY,
