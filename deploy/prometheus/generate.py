@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Writes rules/*.yaml and tests/*.yaml, which are checked in: one table holds each alert together
-with a series that must fire it and one that must not, so that no alert is without its test.
+"""Writes rules/*.yaml and tests/*.yaml, and the same rules for prometheus-operator, all of which are
+checked in: one table holds each alert together with a series that must fire it and one that must not,
+so that no alert is without its test.
 
     python3 deploy/prometheus/generate.py [--check]
 """
@@ -281,6 +282,22 @@ def alerts():
     return out
 
 
+def operator_rules():
+    """The groups of both files as one object of prometheus-operator's."""
+    out = HEAD + [
+        "apiVersion: monitoring.coreos.com/v1",
+        "kind: PrometheusRule",
+        "metadata:",
+        "  name: tgmesh",
+        "  namespace: tgmesh",
+        "spec:",
+        "  groups:",
+    ]
+    for groups in (alerts(), objectives()):
+        out += [f"  {line}" for line in groups[len(HEAD) + 1 :]]
+    return out
+
+
 def case(name, series, at, labels, severity, summary):
     """One promtool test; without labels the alert must not fire."""
     out = ["  - interval: 1m", f"    name: {q(name + (' fires' if labels is not None else ' is quiet'))}"]
@@ -348,6 +365,7 @@ def objective_tests():
 FILES = {
     "rules/objectives.yaml": objectives,
     "rules/alerts.yaml": alerts,
+    "../../k8s/components/prometheus-operator/rules.yaml": operator_rules,
     "tests/alerts.yaml": alert_tests,
     "tests/objectives.yaml": objective_tests,
 }
