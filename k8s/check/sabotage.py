@@ -7,6 +7,7 @@ import arrows
 import code_facts
 import crds
 import manifests
+import operators
 import policies
 from manifests import Build, containers, pod
 
@@ -119,6 +120,34 @@ def spoil_operator_s_object(build):
     build.objects.append({"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": {"name": "x", "namespace": "tgmesh"}, "spec": {"scaleTargetRef": {"nam": "x"}, "triggers": []}})
 
 
+def spoil_login(build):
+    first(build, "Cluster", "database")["spec"]["managed"]["roles"][1]["passwordSecret"]["name"] = "archiver"
+
+
+def spoil_external_login(build):
+    first(build, "ExternalSecret", "postgres-gateway")["spec"]["target"]["template"]["data"]["password"] = "{{ .archiver }}"
+
+
+def spoil_role(build):
+    first(build, "Cluster", "database")["spec"]["managed"]["roles"][2]["inRoles"] = ["tgmesh_owner"]
+
+
+def let_everybody_try(build):
+    first(build, "Cluster", "database")["spec"]["postgresql"]["pg_hba"].pop()
+
+
+def spoil_rule(build):
+    first(build, "PrometheusRule", "tgmesh")["spec"]["groups"][0]["rules"][0]["for"] = "3m"
+
+
+def forget_a_monitor(build):
+    build.objects.remove(first(build, "PodMonitor", "gateway"))
+
+
+def ask_nobody(build):
+    first(build, "ScaledObject", "archiver")["spec"]["triggers"][0]["metadata"]["serverAddress"] = "http://prometheus.tgmesh.svc:9090"
+
+
 DEEDS = [
     (spoil_field, manifests.objects_are_valid),
     (spoil_config_map, manifests.references_lead_somewhere),
@@ -146,11 +175,22 @@ DEEDS = [
     (spoil_operator_s_object, crds.objects_of_operators_are_as_their_references_say),
 ]
 
+DEEDS_WITH_OPERATORS = [
+    (spoil_login, operators.logins_of_the_database_are_made),
+    (spoil_external_login, operators.logins_of_the_database_are_made),
+    (spoil_role, operators.both_databases_have_the_same_users),
+    (let_everybody_try, operators.both_databases_have_the_same_users),
+    (spoil_rule, operators.rules_are_those_that_are_tested),
+    (forget_a_monitor, operators.monitors_see_what_the_own_prometheus_sees),
+    (ask_nobody, operators.addresses_within_the_cluster_are_somebody_s),
+]
 
-def unnoticed(prod: Build, root: pathlib.Path):
+
+def unnoticed(builds: dict, root: pathlib.Path):
     """Deeds that the check in question does not see."""
-    for deed, check in DEEDS:
-        spoiled = Build(prod.name, copy.deepcopy(prod.objects))
-        deed(spoiled)
-        if not list(check(spoiled, root)):
-            yield f"{check.__name__} does not see {deed.__name__}"
+    for name, deeds in (("prod", DEEDS), ("prod-operators", DEEDS_WITH_OPERATORS)):
+        for deed, check in deeds:
+            spoiled = Build(name, copy.deepcopy(builds[name].objects))
+            deed(spoiled)
+            if not list(check(spoiled, root)):
+                yield f"{check.__name__} does not see {deed.__name__}"
