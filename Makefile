@@ -65,9 +65,14 @@ k8s-render: ## one file for plain `kubectl apply -f`, in k8s/rendered/
 k8s-check: tools build ## the manifests against schemas, policies, the picture and the code
 	@.tools/venv/bin/python -B k8s/check
 
+# Which bytes the tags of others' images stand for, as a component for your overlay and for `make image`.
+k8s-pin: ## digests of all images, in k8s/pinned/ (needs crane, skopeo, regctl or docker)
+	@python3 deploy/pin_images.py k8s/pinned
+
 image: ## the container image, with docker or another ENGINE that builds
 	$(ENGINE) build --file deploy/Dockerfile --tag tgmesh:$(VERSION) \
-		--build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) .
+		--build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
+		$$(test ! -f k8s/pinned/build-args || sed 's/^/--build-arg /' k8s/pinned/build-args) .
 
 kind: image k8s-secrets ## the mesh in a cluster on this machine (needs kind and kubectl)
 	@kind get clusters 2>/dev/null | grep -qx tgmesh || kind create cluster --name tgmesh
@@ -94,5 +99,5 @@ dashboard/dist/index.html: dashboard/node_modules/.tgmesh-stamp $(DASHBOARD_SOUR
 	@$(BOOTSTRAP)/dashboard.sh build
 
 
-.PHONY: k8s-secrets k8s-render k8s-check image kind
+.PHONY: k8s-secrets k8s-render k8s-check k8s-pin image kind
 .PHONY: help run test soak bench build lint generate fmt tools clean

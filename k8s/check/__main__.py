@@ -15,6 +15,7 @@ import dockerfile
 import live
 import manifests
 import operators
+import pins
 import policies
 import sabotage
 
@@ -37,7 +38,8 @@ def main() -> int:
         failed += bool(faults)
         for fault in faults:
             print(f"FAILED {name}: {check.__name__}: {fault}")
-    for check in code_facts.OF_THE_TREE + dockerfile.CHECKS:
+    of_the_tree = code_facts.OF_THE_TREE + dockerfile.CHECKS + pins.CHECKS
+    for check in of_the_tree:
         faults = list(check(ROOT))
         failed += bool(faults)
         for fault in faults:
@@ -45,7 +47,7 @@ def main() -> int:
     for fault in sabotage.unnoticed(by_name, ROOT):
         failed += 1
         print(f"FAILED {fault}")
-    total = len(sabotage.DEEDS) + len(sabotage.DEEDS_WITH_OPERATORS) + len(checks) + len(code_facts.OF_THE_TREE) + len(dockerfile.CHECKS)
+    total = len(sabotage.DEEDS) + len(sabotage.DEEDS_WITH_OPERATORS) + len(checks) + len(of_the_tree)
     objects = sum(len(build.objects) for build in builds)
     print(f"{len(builds)} builds, {objects} objects")
     print(f"k8s-check: {total - failed} passed, {failed} failed")
