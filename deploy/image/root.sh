@@ -1,7 +1,8 @@
 #!/bin/sh
 # root.sh FOLDER: the file system of the image. The binaries, the libraries that they load, the
-# authorities that the machine trusts, and a user. Which Debian packages these files are of is
-# written where scanners look for it. Run in the Dockerfile; a plain folder will do as well.
+# authorities that the machine trusts, a user, and who wrote it all: the page's part of that is in
+# dashboard/THIRD-PARTY.md, where it was built. Which Debian packages these files are of is written
+# where scanners look for it. Run in the Dockerfile; a plain folder will do as well.
 set -eu
 cd "$(dirname "$0")/../.."
 root=$1
@@ -28,4 +29,6 @@ dpkg-query --status ca-certificates >"$root/var/lib/dpkg/status.d/ca-certificate
 printf 'tgmesh:x:65532:65532:tgmesh:/nonexistent:/sbin/nologin\n' >"$root/etc/passwd"
 printf 'tgmesh:x:65532:\n' >"$root/etc/group"
 cp LICENSE-MIT LICENSE-APACHE "$root/usr/share/doc/tgmesh/"
+python3 deploy/image/notices.py >"$root/usr/share/doc/tgmesh/THIRD-PARTY"
+[ ! -e dashboard/THIRD-PARTY.md ] || cp dashboard/THIRD-PARTY.md "$root/usr/share/doc/tgmesh/THIRD-PARTY-PAGE"
 find "$root" -exec touch --no-dereference --date="$times" {} +
