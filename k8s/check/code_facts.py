@@ -168,6 +168,15 @@ def made_secrets(root: pathlib.Path) -> dict:
         return {place.name: {file.name for file in place.iterdir()} for place in secrets.iterdir() if place.is_dir()}
 
 
+@functools.cache
+def made_addresses(root: pathlib.Path, place: str) -> list:
+    """What is in the file `database-url` of a secret, or of a folder of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["python3", root / "deploy/make_secrets.py", folder], check=True, capture_output=True)
+        file = pathlib.Path(folder) / place / "database-url"
+        return [file.read_text().strip()] if file.exists() else []
+
+
 def images_are_of_this_version(build: Build, root: pathlib.Path):
     version = re.search(r'^version = "([^"]+)"', (root / "Cargo.toml").read_text(), re.M)[1]
     tools = (root / "deploy/bootstrap/tools.sh").read_text()
@@ -238,7 +247,19 @@ def compose_has_the_same_parts(root: pathlib.Path):
 
     base = built("base", kustomize(root / "k8s/overlays/dev"))
     images = {one["image"] for workload in base.workloads() for one in containers(workload)}
+    known_hosts = set(compose["services"])
+    for service in compose["services"].values():
+        known_hosts |= set(service.get("networks", {}).get("default", {}).get("aliases", []))
     for name, service in compose["services"].items():
+        told_to = [str(value) for value in service.get("environment", {}).values()] + service.get("command", [])
+        for mount in service.get("volumes", []):
+            path = mount.partition(":")[0]
+            if path.startswith("../k8s/secrets/"):
+                told_to += made_addresses(root, path.removeprefix("../k8s/secrets/"))
+        for text in told_to:
+            for host in re.findall(r"(?:^|//|@)([a-z][a-z.-]+):\d+", text):
+                if host not in known_hosts:
+                    yield f"{name}: nobody is called {host}"
         if service["image"] not in images:
             yield f"{name}: {service['image']} is in no manifest"
         command = service.get("command", [])
