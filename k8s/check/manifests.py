@@ -1,6 +1,7 @@
 """Builds of overlays and components, and what holds of any Kubernetes object."""
 
 import dataclasses
+import json
 import os
 import pathlib
 import shutil
@@ -108,6 +109,14 @@ def no_two_have_one_name(build: Build, _root: pathlib.Path):
         seen.add(key)
 
 
+def everything_fits_into_its_annotation(build: Build, _root: pathlib.Path):
+    """`kubectl apply` keeps what it applied in an annotation, and those have a limit."""
+    for one in build.objects:
+        size = len(json.dumps(one))
+        if size > 250_000:
+            yield f"{title(one)}: {size} bytes, of 262144"
+
+
 def everything_is_in_the_namespace(build: Build, _root: pathlib.Path):
     for one in build.objects:
         if one["kind"] in ("Namespace", "ClusterSecretStore", "ClusterIssuer"):
@@ -181,6 +190,7 @@ def references_lead_somewhere(build: Build, _root: pathlib.Path):
 CHECKS = [
     objects_are_valid,
     no_two_have_one_name,
+    everything_fits_into_its_annotation,
     everything_is_in_the_namespace,
     selectors_select_their_pods,
     references_lead_somewhere,
