@@ -1,6 +1,7 @@
 //! A real Postgres on loopback.
 
 mod database;
+mod deployed;
 mod owner;
 
 use std::io::Write as _;
@@ -13,6 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use tokio::sync::OnceCell;
 
 pub use database::Database;
+pub use deployed::Deployed;
 
 use crate::process::{Process, Signal};
 use crate::scratch::Scratch;

@@ -6,6 +6,7 @@ mod browser;
 mod chaos;
 mod commands;
 mod contract;
+mod deployed;
 mod detect;
 mod erase;
 mod figures;
