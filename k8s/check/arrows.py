@@ -7,6 +7,7 @@ import pathlib
 from manifests import Build, containers, pod, title
 
 WORLD = "world"
+HOME = "tgmesh"
 # from → to, port. What is not here is not to be.
 MESH = {
     ("listener", "nats", 4222),
@@ -38,6 +39,22 @@ INTENDED = {
         ("sim-sessions", "nats", 4222),
     },
     "prod": MESH | TELEGRAM,
+    # The plain database and the own Prometheus are gone; who takes their places is below.
+    "prod-operators": {arrow for arrow in MESH if not {"prometheus", "postgres"} & set(arrow[:2])}
+    | TELEGRAM
+    | {(part, "database", 5432) for part in ("archiver", "gateway", "migrate", "database", "cnpg")}
+    | {("cnpg", "database", 8000)}
+    # The API server tells a server of the database who leads.
+    | {("database", WORLD, 443), ("database", WORLD, 6443)}
+    | {("monitoring", part, 9090) for part in ("listener", "archiver", "gateway")}
+    | {("monitoring", "collector", 8888), ("grafana", "monitoring", 9090)},
+}
+# Pods that operators make here, and pods elsewhere: namespace, labels, ports.
+OF_OPERATORS = {
+    "database": ("tgmesh", {"cnpg.io/cluster": "database"}, {5432, 8000}),
+    "monitoring": ("monitoring", {"app.kubernetes.io/name": "prometheus"}, {9090}),
+    "cnpg": ("cnpg-system", {"app.kubernetes.io/name": "cloudnative-pg"}, set()),
+    "stranger": ("default", {"app.kubernetes.io/name": "prometheus"}, set()),
 }
 # Everybody asks for names, and nothing else leaves for another namespace.
 NAMES = {("kube-system", 53, "UDP"), ("kube-system", 53, "TCP")}
@@ -56,26 +73,32 @@ def policies_for(build: Build, labels: dict, direction: str) -> list:
     return found
 
 
-def lets(rule: dict, peers: str, port: int, other: dict | None) -> bool:
+def lets(rule: dict, peers: str, port: int, other: tuple | None) -> bool:
     """Whether a rule is about this port and this pod, or the world where there is none."""
     if "ports" in rule and not any(p["port"] == port and p.get("protocol", "TCP") == "TCP" for p in rule["ports"]):
         return False
     if peers not in rule:
         return True
     for peer in rule[peers]:
-        if "namespaceSelector" in peer:
-            continue
         if other is None:
             if "ipBlock" in peer and ipaddress.ip_network(peer["ipBlock"]["cidr"]).prefixlen == 0:
                 return True
-        elif "podSelector" in peer and peer["podSelector"].get("matchLabels", {}).items() <= other.items():
+            continue
+        if "ipBlock" in peer:
+            continue
+        space, labels = other
+        spaces = {"kubernetes.io/metadata.name": space}.items()
+        # Without a selector of namespaces it is about the policy's own.
+        near = peer["namespaceSelector"].get("matchLabels", {}).items() <= spaces if "namespaceSelector" in peer else space == HOME
+        if near and peer.get("podSelector", {}).get("matchLabels", {}).items() <= labels.items():
             return True
     return False
 
 
-def may(build: Build, source: dict | None, target: dict | None, port: int) -> bool:
-    out = policies_for(build, source, "Egress") if source else []
-    into = policies_for(build, target, "Ingress") if target else []
+def may(build: Build, source: tuple | None, target: tuple | None, port: int) -> bool:
+    """Pods of other namespaces have policies of their own, which nobody here knows."""
+    out = policies_for(build, source[1], "Egress") if source and source[0] == HOME else []
+    into = policies_for(build, target[1], "Ingress") if target and target[0] == HOME else []
     leaves = not out or any(lets(rule, "to", port, target) for one in out for rule in one["spec"].get("egress", []))
     enters = not into or any(lets(rule, "from", port, source) for one in into for rule in one["spec"].get("ingress", []))
     return leaves and enters
@@ -83,20 +106,29 @@ def may(build: Build, source: dict | None, target: dict | None, port: int) -> bo
 
 def arrows_are_those_of_the_picture(build: Build, _root: pathlib.Path):
     pods = {name_of(workload): workload for workload in build.workloads()}
-    labels = {name: pod(workload)["metadata"]["labels"] for name, workload in pods.items()}
+    places = {name: (HOME, pod(workload)["metadata"]["labels"]) for name, workload in pods.items()}
     listening = {
         name: {port["containerPort"] for one in containers(workload) for port in one.get("ports", [])}
         for name, workload in pods.items()
     }
+    if build.of("Cluster", "PodMonitor"):
+        for name, (space, labels, ports) in OF_OPERATORS.items():
+            places[name], listening[name] = (space, labels), ports
     every_port = set().union(*listening.values()) | {22, 80, 443, 5222, 6443, 10250}
     drawn = set()
-    for source in [*pods, WORLD]:
-        for target in pods:
-            for port in every_port:
-                if may(build, labels.get(source), labels[target], port):
+    for source in [*places, WORLD]:
+        at_home = source in places and places[source][0] == HOME
+        abroad = source in places and not at_home
+        for target, (space, _) in places.items():
+            # What others do among themselves is not the mesh's; of what they may do here, what the
+            # whole world may is said once.
+            if space != HOME and not at_home:
+                continue
+            for port in every_port if space == HOME else listening[target]:
+                if may(build, places.get(source), places[target], port) and not (abroad and may(build, None, places[target], port)):
                     drawn.add((source, target, port))
-        if source != WORLD:
-            drawn |= {(source, WORLD, port) for port in every_port if may(build, labels[source], None, port)}
+        if at_home:
+            drawn |= {(source, WORLD, port) for port in every_port if may(build, places[source], None, port)}
     for arrow in sorted(drawn - INTENDED[build.name], key=str):
         yield f"{arrow} is open, and in no picture"
     for arrow in sorted(INTENDED[build.name] - drawn, key=str):
@@ -107,6 +139,8 @@ def arrows_are_those_of_the_picture(build: Build, _root: pathlib.Path):
 
 
 def nothing_leaves_for_other_namespaces_but_names(build: Build, _root: pathlib.Path):
+    if build.of("PodMonitor"):
+        return
     for policy in build.of("NetworkPolicy"):
         for word, peers in (("egress", "to"), ("ingress", "from")):
             for rule in policy["spec"].get(word, []):

@@ -117,6 +117,20 @@ def everything_fits_into_its_annotation(build: Build, _root: pathlib.Path):
             yield f"{title(one)}: {size} bytes, of 262144"
 
 
+def nothing_is_said_twice(build: Build, _root: pathlib.Path):
+    """The API server takes the last one, and warns."""
+    for workload in build.workloads():
+        for one in containers(workload):
+            lists = {
+                "variable": [variable["name"] for variable in one.get("env", [])],
+                "port": [(port["containerPort"], port.get("protocol", "TCP")) for port in one.get("ports", [])],
+                "port's name": [port["name"] for port in one.get("ports", [])],
+                "place": [mount["mountPath"] for mount in one.get("volumeMounts", [])],
+            }
+            for what, names in lists.items():
+                yield from (f"{title(workload)}: the {what} {name}" for name in set(names) if names.count(name) > 1)
+
+
 def everything_is_in_the_namespace(build: Build, _root: pathlib.Path):
     for one in build.objects:
         if one["kind"] in ("Namespace", "ClusterSecretStore", "ClusterIssuer"):
@@ -191,6 +205,7 @@ CHECKS = [
     objects_are_valid,
     no_two_have_one_name,
     everything_fits_into_its_annotation,
+    nothing_is_said_twice,
     everything_is_in_the_namespace,
     selectors_select_their_pods,
     references_lead_somewhere,

@@ -148,10 +148,20 @@ def ask_nobody(build):
     first(build, "ScaledObject", "archiver")["spec"]["triggers"][0]["metadata"]["serverAddress"] = "http://prometheus.tgmesh.svc:9090"
 
 
+def let_strangers_in(build):
+    rule = {"from": [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}}}], "ports": [{"port": 9090}]}
+    first(build, "NetworkPolicy", "gateway-monitoring")["spec"]["ingress"] = [rule]
+
+
+def say_it_twice(build):
+    container(build, "Deployment", "grafana")["env"].append({"name": "PROMETHEUS_URL", "value": "http://elsewhere:9090"})
+
+
 DEEDS = [
     (spoil_field, manifests.objects_are_valid),
     (spoil_config_map, manifests.references_lead_somewhere),
     (spoil_selector, manifests.selectors_select_their_pods),
+    (say_it_twice, manifests.nothing_is_said_twice),
     (spoil_user, policies.pods_are_restricted),
     (spoil_capability, policies.containers_are_restricted),
     (spoil_token, policies.nobody_has_a_token_of_the_api),
@@ -182,6 +192,7 @@ DEEDS_WITH_OPERATORS = [
     (let_everybody_try, operators.both_databases_have_the_same_users),
     (spoil_rule, operators.rules_are_those_that_are_tested),
     (forget_a_monitor, operators.monitors_see_what_the_own_prometheus_sees),
+    (let_strangers_in, arrows.arrows_are_those_of_the_picture),
     (ask_nobody, operators.addresses_within_the_cluster_are_somebody_s),
 ]
 
