@@ -8,6 +8,6 @@ RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --document-p
 if command -v cargo-deny >/dev/null 2>&1; then
     cargo deny check bans licenses sources
 else
-    echo 'cargo-deny is not installed: `cargo install cargo-deny` for the checks of deny.toml' >&2
+    echo 'cargo-deny is not installed: "cargo install cargo-deny" for the checks of deny.toml' >&2
 fi
 deploy/bootstrap/dashboard.sh check

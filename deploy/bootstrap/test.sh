@@ -2,7 +2,7 @@
 # Every test on this machine: real servers, the real binaries, a real browser. TGMESH_SOAK=1 gives
 # the long forms. Prints how long each step took, and how many tests passed and failed.
 set -u
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit 1
 bootstrap=deploy/bootstrap
 log=.tools/test
 passed=0
