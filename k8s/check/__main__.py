@@ -14,6 +14,7 @@ import crds
 import dockerfile
 import live
 import manifests
+import names
 import operators
 import pins
 import policies
@@ -27,7 +28,7 @@ def main() -> int:
         builds = manifests.build_all(ROOT, pathlib.Path(folder))
     checks = []
     for build in builds:
-        checks += [(build.name, check) for check in manifests.CHECKS + crds.CHECKS + operators.CHECKS + policies.CHECKS + code_facts.CHECKS]
+        checks += [(build.name, check) for check in manifests.CHECKS + names.CHECKS + crds.CHECKS + operators.CHECKS + policies.CHECKS + code_facts.CHECKS]
         if build.name in arrows.INTENDED:
             checks += [(build.name, check) for check in arrows.CHECKS]
     by_name = {build.name: build for build in builds}

@@ -7,6 +7,7 @@ import arrows
 import code_facts
 import crds
 import manifests
+import names
 import operators
 import policies
 from manifests import Build, containers, pod
@@ -153,6 +154,14 @@ def let_strangers_in(build):
     first(build, "NetworkPolicy", "gateway-monitoring")["spec"]["ingress"] = [rule]
 
 
+def name_a_port_at_length(build):
+    container(build, "Deployment", "gateway")["ports"][0]["name"] = "websocket-clients"
+
+
+def ask_for_too_much(build):
+    container(build, "Deployment", "gateway")["resources"]["requests"]["memory"] = "1Gi"
+
+
 def say_it_twice(build):
     container(build, "Deployment", "grafana")["env"].append({"name": "PROMETHEUS_URL", "value": "http://elsewhere:9090"})
 
@@ -161,6 +170,8 @@ DEEDS = [
     (spoil_field, manifests.objects_are_valid),
     (spoil_config_map, manifests.references_lead_somewhere),
     (spoil_selector, manifests.selectors_select_their_pods),
+    (name_a_port_at_length, names.names_have_the_form_that_the_api_takes),
+    (ask_for_too_much, names.requests_are_within_limits),
     (say_it_twice, manifests.nothing_is_said_twice),
     (spoil_user, policies.pods_are_restricted),
     (spoil_capability, policies.containers_are_restricted),
