@@ -2,8 +2,9 @@
 //!
 //! One task owns everything that is under way: it sends in the order of the calls, matches acks
 //! by the token in their subject, and publishes again with the same `Nats-Msg-Id` after a
-//! reconnect, a timeout, or a refusal that may pass. While the stream refuses, only the oldest
-//! message is tried, with growing pauses; when it is taken, all others follow in their order.
+//! reconnect, a timeout, or a refusal that may pass. While the stream refuses, only one message is
+//! tried at a time, the oldest first, with growing pauses; when one is taken, all others follow in
+//! their order.
 //! The client's own publish would cost a channel and a timer per message, and cannot say which
 //! messages a reconnect put in doubt.
 

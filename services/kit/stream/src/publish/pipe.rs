@@ -21,7 +21,8 @@ use crate::mesh::{Link, Mesh};
 /// An ack that takes longer is lost, or the stream has no leader.
 const ACK_TIMEOUT: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// One message a second asks nothing of a server, and what waits goes on at once when it answers.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A message that is under way.
 pub(super) struct Item {
@@ -38,7 +39,7 @@ pub(super) struct Item {
 enum Mode {
     /// Every message is sent as it comes.
     Flowing,
-    /// The stream refused or did not answer: the oldest message is tried at this time.
+    /// The stream refused or did not answer: one message is tried at this time.
     Probing { at: Instant },
     /// No connection: nothing is sent.
     Down,
@@ -56,6 +57,8 @@ pub(super) struct Pipe {
     /// What has no ack, by token; tokens rise in the order of the calls.
     pending: BTreeMap<u64, Item>,
     next_token: u64,
+    /// The oldest message that a probe may be; older ones are under way in the stream itself.
+    probe_from: u64,
     mode: Mode,
     pause: Duration,
     flow: watch::Sender<Flow>,
@@ -87,6 +90,7 @@ impl Pipe {
             connects,
             pending: BTreeMap::new(),
             next_token: 0,
+            probe_from: 0,
             mode,
             pause: FIRST_PAUSE,
             flow,
@@ -206,19 +210,24 @@ impl Pipe {
                 }
             }
             Ok(Response::Err { error }) if is_permanent(error.error_code()) => self.fail(token, error.to_string()),
+            // Its leader has the message and waits for a majority: the ack may still come, or never,
+            // if the leader changes. It says nothing of other messages, so the next probe is one.
+            Ok(Response::Err { error }) if error.error_code() == ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT => {
+                self.probe_from = self.probe_from.max(token + 1);
+            }
             Ok(Response::Err { error }) => self.probe(format!("the stream refuses messages: {error}")),
             Err(error) => self.probe(format!("the stream answers with something else than an ack: {error}")),
         }
     }
 
     async fn on_tick(&mut self) {
-        let Some((&oldest, item)) = self.pending.first_key_value() else {
+        let Some((_, oldest)) = self.pending.first_key_value() else {
             return;
         };
         match self.mode {
             Mode::Down => {}
             Mode::Flowing => {
-                if item.sent.is_some_and(|sent| sent.elapsed() > ACK_TIMEOUT) {
+                if oldest.sent.is_some_and(|sent| sent.elapsed() > ACK_TIMEOUT) {
                     self.probe("no ack came in time".to_owned());
                 }
             }
@@ -227,13 +236,16 @@ impl Pipe {
                     self.mode = Mode::Probing {
                         at: Instant::now() + self.pause,
                     };
-                    self.send(oldest).await;
+                    let next = self.pending.range(self.probe_from..).next();
+                    if let Some(&token) = next.or_else(|| self.pending.first_key_value()).map(|(token, _)| token) {
+                        self.send(token).await;
+                    }
                 }
             }
         }
     }
 
-    /// Goes on with the oldest message alone.
+    /// Goes on with one message alone, the oldest if it can be.
     fn probe(&mut self, why: String) {
         match self.mode {
             Mode::Down => {}
@@ -257,6 +269,7 @@ impl Pipe {
     async fn resend_all(&mut self, why: &'static str) {
         self.mode = Mode::Flowing;
         self.pause = FIRST_PAUSE;
+        self.probe_from = 0;
         self.flow
             .send_if_modified(|flow| std::mem::replace(flow, Flow::Free) != Flow::Free);
         if self.pending.is_empty() {
