@@ -27,6 +27,7 @@ mod mesh;
 mod ordered;
 pub mod publish;
 mod pull;
+mod quorum;
 pub mod replay;
 pub mod revocations;
 mod settings;

@@ -11,12 +11,13 @@ use async_nats::{ConnectOptions, Event};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::watch;
 
+use crate::quorum;
 use crate::settings::NatsConfig;
 
 /// Longest wait between two tries to reach a server.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// A half-open link is noticed after two missed pongs.
-const PING_EVERY: Duration = Duration::from_secs(10);
+/// A half-open link is noticed after two missed pongs. Sent only where nothing else comes.
+const PING_EVERY: Duration = Duration::from_secs(5);
 /// A request to the server's API that takes longer is tried again by whoever made it.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -47,7 +48,7 @@ pub struct Mesh {
 }
 
 /// What the client's events tell.
-struct Signals {
+pub(crate) struct Signals {
     link: watch::Sender<Link>,
     /// Number of connections so far: a reconnect that is faster than its watchers is still seen.
     connects: watch::Sender<u64>,
@@ -93,6 +94,7 @@ impl Mesh {
         let mut link = signals.link.subscribe();
         let _ = tokio::time::timeout(Duration::from_secs(1), link.wait_for(|link| *link == Link::Up)).await;
         tokio::spawn(reconcile(client.clone(), Arc::downgrade(&signals)));
+        tokio::spawn(quorum::guard(client.clone(), Arc::downgrade(&signals)));
         let jetstream = jetstream::ContextBuilder::new()
             .timeout(REQUEST_TIMEOUT)
             .build(client.clone());
