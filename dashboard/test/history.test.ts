@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
 
 import { Past } from '../src/app/feed/history.svelte'
-import { Entry } from '../src/app/feed/row'
+import { Entry, isDetection, MatchEntry } from '../src/app/feed/row'
 import { ApiError, History, parameters, type PastEvent } from '../src/wire'
 
 afterEach(() => vi.unstubAllGlobals())
@@ -20,7 +20,10 @@ function gateway(answer: (url: URL, turn: number) => Answer | Promise<Answer>) {
 }
 const history = () => new History('https://mesh.example/live/', () => 'a.b.c')
 const event = (n: number) => ({ id: String(n), address: `A${n}`, message: { date_ms: 1_000_000 - n } }) as PastEvent
-const list = () => new Past(history(), (key, detection) => new Entry(key, detection, { seq: undefined, paintedMs: undefined, knowsSeen: true }))
+const list = () =>
+  new Past(history(), (key, event) =>
+    isDetection(event) ? new Entry(key, event, { seq: undefined, paintedMs: undefined, knowsSeen: true }) : new MatchEntry(key, event))
+const idOf = (entry: Entry | MatchEntry | undefined) => (entry?.kind === 'match' ? entry.match.id : entry?.detection.id)
 
 describe('the reader', () => {
   test('asks beside the page, with the token in the header alone', async () => {
@@ -42,6 +45,42 @@ describe('the reader', () => {
   })
 })
 
+describe('a file of events', () => {
+  const signal = new AbortController().signal
+  const bodies = (...chunks: (string | Error)[]) => {
+    const asked: Record<string, string>[] = []
+    vi.stubGlobal('fetch', async (_: URL, { headers }: { headers: Record<string, string> }) => {
+      asked.push(headers)
+      return new Response(new ReadableStream({
+        pull(controller) {
+          const next = chunks.shift()
+          if (next === undefined) controller.close()
+          else if (typeof next === 'string') controller.enqueue(new TextEncoder().encode(next))
+          else controller.error(next)
+        },
+      }))
+    })
+    return asked
+  }
+
+  test('is asked for by its kind, with the token in the header, and told of as it comes', async () => {
+    const asked = bodies('a,b\n', '1,2\n')
+    const seen: number[] = []
+    const file = await history().export({ chats: [1] }, 'csv', 100, (bytes) => seen.push(bytes), signal)
+    expect(await file.text()).toBe('a,b\n1,2\n')
+    expect([file.type, seen, asked[0]?.['accept'], asked[0]?.['authorization']]).toEqual(['text/csv', [4, 8], 'text/csv', 'Bearer a.b.c'])
+  })
+
+  test('that breaks off or is too long is none', async () => {
+    bodies('{}\n', new TypeError('the line is dead'))
+    await expect(history().export({}, 'ndjson', 100, () => {}, signal)).rejects.toMatchObject({ status: 0, message: 'The file broke off before its end.' })
+    bodies('x'.repeat(101))
+    await expect(history().export({}, 'ndjson', 100, () => {}, signal)).rejects.toMatchObject({ status: 413 })
+    gateway(() => ({ status: 403, body: { detail: 'not for viewers' } }))
+    await expect(history().export({}, 'ndjson', 100, () => {}, signal)).rejects.toMatchObject({ status: 403, message: 'not for viewers' })
+  })
+})
+
 describe('the list of the past', () => {
   test('reads page after page, over empty ones, to the last', async () => {
     const asked = gateway((_, turn) => ({ body: [
@@ -52,10 +91,11 @@ describe('the list of the past', () => {
     const past = list()
     past.ask({ chats: [1] })
     await vi.waitFor(() => expect(past.standing).toBe('more'))
-    expect([past.length, past.at(0)?.detection.id, past.reachedMs]).toEqual([2, '1', 999_998])
+    expect([past.length, idOf(past.at(0)), past.reachedMs]).toEqual([2, '1', 999_998])
     await past.more()
     expect(past.standing).toBe('end')
-    expect([past.at(0), past.at(1), past.at(2)].map((entry) => entry?.detection.id)).toEqual(['1', '2', '3'])
+    // What has no address stands where its time is.
+    expect([0, 1, 2, 3].map((index) => idOf(past.at(index)))).toEqual(['1', '2', 'm', '3'])
     expect(past.indexOf(past.at(2)?.key ?? 0)).toBe(2)
     expect(asked.map(({ url }) => url.searchParams.get('cursor'))).toEqual([null, 'p2', 'p3'])
     await past.more()
@@ -86,7 +126,7 @@ describe('the list of the past', () => {
     past.ask({ chats: [2] })
     release?.()
     await vi.waitFor(() => expect(past.standing).toBe('end'))
-    expect([past.length, past.at(0)?.detection.id]).toEqual([1, '2'])
+    expect([past.length, idOf(past.at(0))]).toEqual([1, '2'])
   })
 
   test('stops looking when nothing is found for long, and lets the reader decide', async () => {

@@ -3,11 +3,11 @@ import { describe, expect, test } from 'vitest'
 import { evidenceInWords } from '../src/app/feed/evidence'
 import { outside } from '../src/app/feed/explorers'
 import { explain, flat, harmless, marked, snippet } from '../src/app/feed/harmless'
-import { describeLoss, detectionRow, liveEntry } from '../src/app/feed/row'
+import { describeLoss, detectionRow, liveEntry, matchRow } from '../src/app/feed/row'
 import { Swaps } from '../src/app/feed/swaps'
 import { ago, count, milliseconds, span } from '../src/app/feed/words'
 import { socketUrl } from '../src/app/shell/mesh.svelte'
-import type { Detection } from '../src/wire/schema'
+import type { Detection, Match } from '../src/wire/schema'
 
 const shown = (text: string) => harmless(text).map((part) => (part.kind === 'mark' ? `<${part.text}>` : part.text)).join('')
 
@@ -118,6 +118,22 @@ describe('a row', () => {
     expect(swaps.counterparts(edit('retracted', 'A'))).toEqual(['B'])
     expect(swaps.counterparts(edit('retracted', 'C', '2-b'))).toEqual([])
     expect(swaps.counterparts(edit('called', 'A'))).toEqual([])
+  })
+})
+
+describe('a match', () => {
+  const match = {
+    schema_version: '1.0.0', id: '1'.repeat(32), event: 'unresolved_link', chain: 'solana', link: 'https://dexscreener.com/solana/abc\u202Ed', raw: 'abc\u202Ed',
+    site: 'dexscreener.com', rules: ['a\u0000b', 'fair launch'], chat: { id: -100, title: '<b>\u2066x', kind: 'channel' }, sender: null,
+    message: { id: 1, date_ms: 1_795_392_000_000, revision: '0-0', text: 'see abc\u202Ed', link: 'https://evil.example/' },
+    times: { received_us: 1_795_392_000_500_000, detected_us: 1_795_392_000_500_100, published_us: 1_795_392_000_500_200 },
+  } as unknown as Match
+
+  test('says what was matched, harmlessly', () => {
+    const link = matchRow(match)
+    expect(link).toMatchObject({ kind: 'unread link', what: 'dexscreener.com abc[U+202E]d', chain: 'Solana', chat: '<b>[U+2066]x', link: undefined, sender: undefined })
+    expect(link.text.map(({ text }) => text).join('')).not.toContain('\u202e')
+    expect(matchRow({ ...match, event: 'rule_matched', chain: null, raw: null })).toMatchObject({ kind: 'rule', what: 'a[U+0000]b, fair launch', chain: undefined })
   })
 })
 

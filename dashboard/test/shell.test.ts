@@ -32,7 +32,7 @@ describe('the address', () => {
   test('keeps every filter', () => {
     const wishes: Wishes = {
       families: ['solana', 'evm'], chains: ['base'], chats: [-1001, 7], senders: [42], rules: ['fair, launch', 'b&c'], events: ['retracted'],
-      text: '(?i)a+b & c', minConfidence: 0.85, uniqueWithin: '10m', backfill: true,
+      text: '(?i)a+b & c', minConfidence: 0.85, uniqueWithin: '10m', backfill: true, matches: true,
     }
     const link = to.live(writeWishes(wishes))
     expect(readWishes(readRoute(link).query)).toEqual(wishes)
@@ -47,6 +47,7 @@ describe('the address', () => {
 
   test("is the server's filter, without what is not wished for", () => {
     expect(filterOf(EVERYTHING)).toEqual({})
+    expect(filterOf({ ...EVERYTHING, matches: true, events: ['called'] })).toEqual({ matches: true, events: ['called', 'rule_matched', 'unresolved_link'] })
     expect(filterOf({ ...EVERYTHING, minConfidence: 0.5, uniqueWithin: '1h', senders: [1] })).toEqual({ min_confidence: 0.5, unique_within: '1h', senders: [1] })
   })
 })

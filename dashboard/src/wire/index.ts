@@ -4,8 +4,10 @@ export { afterClose, CloseCode } from './close'
 export { json, type Codec } from './codec'
 export { platform, type Environment, type Socket } from './environment'
 export { Subscription, type Delivery, type Handlers, type Loss, type Matched } from './subscription'
-export { ApiError, History, parameters, type Instance, type Metrics, type PastQuery, type Percentiles } from './history'
+export {
+  ApiError, History, parameters, type AuditQuery, type ExportFormat, type Instance, type Metrics, type PastQuery, type Percentiles,
+} from './history'
 export type {
-  AddressFacts, ChatFacts, Chats, DeadLetter, DeadLetters, Events, First, Found, InChat, PastEvent, SenderFacts, Statistics,
+  AddressFacts, AuditEntries, AuditEvent, ChatFacts, Chats, DeadLetter, DeadLetters, Events, First, Found, InChat, PastEvent, SenderFacts, Statistics,
 } from './answers'
 export type * from './schema'

@@ -1,6 +1,6 @@
-import { ApiError, type Detection, type History, type PastEvent, type PastQuery } from '../../wire'
+import { ApiError, type History, type PastEvent, type PastQuery } from '../../wire'
 import type { Source } from './feed.svelte'
-import { Entry, isDetection, type Row } from './row'
+import type { Entry, MatchEntry, Row } from './row'
 
 // What one request asks for: a screen or two at first, then as much as a page may have.
 const FIRST = 100
@@ -12,15 +12,15 @@ const EMPTY_AT_ONCE = 8
 
 export type Standing = 'idle' | 'loading' | 'more' | 'end' | 'full' | 'failed'
 
-/** Past detections, read page by page as the reader scrolls. */
+/** Past events, read page by page as the reader scrolls. */
 export class Past implements Source<Row> {
-  #rows: Entry[] = []
+  #rows: (Entry | MatchEntry)[] = []
   #cursor: string | undefined
   #query: PastQuery = {}
   #round: AbortController | undefined
   readonly #history: History
-  /** Turns a detection into what a list shows. */
-  readonly #entry: (key: number, detection: Detection) => Entry
+  /** Turns an event into what a list shows. */
+  readonly #entry: (key: number, event: PastEvent) => Entry | MatchEntry
   readonly added = 0
   length = $state(0)
   cleared = $state(0)
@@ -29,12 +29,12 @@ export class Past implements Source<Row> {
   /** How far back the pages have looked, by message date. */
   reachedMs = $state<number>()
 
-  constructor(history: History, entry: (key: number, detection: Detection) => Entry) {
+  constructor(history: History, entry: (key: number, event: PastEvent) => Entry | MatchEntry) {
     this.#history = history
     this.#entry = entry
   }
 
-  at(index: number): Entry | undefined {
+  at(index: number): Entry | MatchEntry | undefined {
     void this.cleared
     void this.length
     return this.#rows[index]
@@ -92,9 +92,7 @@ export class Past implements Source<Row> {
   }
 
   #take(items: PastEvent[]): void {
-    for (const item of items) {
-      if (isDetection(item)) this.#rows.push(this.#entry(this.#rows.length + 1, item))
-    }
+    for (const item of items) this.#rows.push(this.#entry(this.#rows.length + 1, item))
     this.length = this.#rows.length
     this.reachedMs = items.at(-1)?.message.date_ms ?? this.reachedMs
   }

@@ -1,9 +1,9 @@
-import type { Delivery, Detection, Loss, PastEvent } from '../../wire'
+import type { Delivery, Detection, Loss, Match, Matched, PastEvent } from '../../wire'
 import { flat, snippet, type Part } from './harmless'
-import { chainName, milliseconds, timeOfDay, utc } from './words'
+import { chainName, dayOf, milliseconds, timeOfDay, utc } from './words'
 
-/** A line of a list: a detection, or the place where something is missing. */
-export type Row = Entry | GapRow
+/** A line of a list: a detection, a match, or the place where something is missing. */
+export type Row = Entry | MatchEntry | GapRow
 
 /** What a list shows of a detection. */
 export interface DetectionRow {
@@ -13,6 +13,8 @@ export interface DetectionRow {
   seq: number | undefined
   id: string
   time: string
+  /** Where it is not today. */
+  day: string | undefined
   timeTitle: string
   family: string
   chain: string
@@ -72,6 +74,48 @@ export class Entry {
   }
 }
 
+/** What a list shows of a match. */
+export interface MatchRow {
+  time: string
+  /** Where it is not today. */
+  day: string | undefined
+  timeTitle: string
+  /** What was matched, in a word or two. */
+  kind: string
+  title: string
+  /** The rules' names, or the link's site and letters. */
+  what: string
+  chain: string | undefined
+  chatId: number
+  chat: string
+  senderId: number | undefined
+  sender: string | undefined
+  link: string | undefined
+  text: Part[]
+}
+
+/** A match in a list: something to know about a message that is no address. */
+export class MatchEntry {
+  readonly kind = 'match'
+  readonly key: number
+  readonly match: Match
+  #row: MatchRow | undefined
+
+  constructor(key: number, match: Match) {
+    this.key = key
+    this.match = match
+  }
+
+  get row(): MatchRow {
+    return (this.#row ??= matchRow(this.match))
+  }
+}
+
+/** The entry of a match that has just come. */
+export function liveMatch(key: number, { match }: Matched): MatchEntry {
+  return new MatchEntry(key, match)
+}
+
 /** The entry of a live delivery that is painted now. */
 export function liveEntry(key: number, delivery: Delivery, serverNowMs: number | undefined, knowsSeen: boolean): Entry {
   const { seq, detection, replayed } = delivery
@@ -93,7 +137,8 @@ export function detectionRow(key: number, detection: Detection, shown: Shown): D
     seq: shown.seq,
     id: detection.id,
     time: timeOfDay(times.received_us / 1000),
-    timeTitle: `posted ${utc(message.date_ms)}, received ${utc(times.received_us / 1000)}`,
+    day: dayOf(times.received_us / 1000),
+    timeTitle: timeTitle(message.date_ms, times.received_us),
     family: detection.family,
     chain: chainName(detection.chain ?? detection.family),
     address: flat(detection.address),
@@ -107,7 +152,7 @@ export function detectionRow(key: number, detection: Detection, shown: Shown): D
     chatId: chat.id,
     chat: chatName(chat),
     senderId: sender?.id,
-    sender: sender ? flat(sender.name || sender.username || String(sender.id)) : undefined,
+    sender: sender ? senderName(sender) : undefined,
     link: telegramLink(message.link),
     text: snippet(message.text ?? '', detection.raw ?? ''),
     latencyMs: paintedMs === undefined ? undefined : paintedMs - times.received_us / 1000,
@@ -118,6 +163,36 @@ export function detectionRow(key: number, detection: Detection, shown: Shown): D
   }
 }
 
+/** What the list shows of a match. */
+export function matchRow(match: Match): MatchRow {
+  const { chat, message, times, sender } = match
+  const isLink = match.event === 'unresolved_link'
+  return {
+    time: timeOfDay(times.received_us / 1000),
+    day: dayOf(times.received_us / 1000),
+    timeTitle: timeTitle(message.date_ms, times.received_us),
+    kind: isLink ? 'unread link' : 'rule',
+    title: isLink ? 'a link names an address that cannot be read back from it' : 'a watch rule matched a message in which no address was found',
+    what: isLink ? flat([match.site, match.raw].filter(Boolean).join(' ')) : (match.rules ?? []).map(flat).join(', '),
+    chain: match.chain ? chainName(match.chain) : undefined,
+    chatId: chat.id,
+    chat: chatName(chat),
+    senderId: sender?.id,
+    sender: sender ? senderName(sender) : undefined,
+    link: telegramLink(message.link),
+    text: snippet(message.text ?? '', match.raw ?? ''),
+  }
+}
+
+function timeTitle(dateMs: number, receivedUs: number): string {
+  return `posted ${utc(dateMs)}, received ${utc(receivedUs / 1000)}`
+}
+
+/** How a sender is called. */
+export function senderName(sender: { id: number; name?: string; username?: string | null }): string {
+  return flat(sender.name || sender.username || String(sender.id))
+}
+
 /** How a chat is called. */
 export function chatName(chat: { id: number; title?: string; username?: string | null }): string {
   return flat(chat.title || (chat.username ? `@${chat.username}` : String(chat.id)))
@@ -125,6 +200,18 @@ export function chatName(chat: { id: number; title?: string; username?: string |
 
 export function gapRow(key: number, loss: Loss): GapRow {
   return { kind: 'gap', key, text: describeLoss(loss) }
+}
+
+/** A line for those who hear it. */
+export function rowInWords(row: Row): string {
+  switch (row.kind) {
+    case 'detection':
+      return `${row.row.chain} ${row.row.address} in ${row.row.chat}`
+    case 'match':
+      return `${row.row.kind} ${row.row.what} in ${row.row.chat}`
+    case 'gap':
+      return row.text
+  }
 }
 
 /** A loss in words. Not every sequence in it would have passed the filter. */

@@ -73,6 +73,17 @@ const dayTime = new Intl.DateTimeFormat(undefined, {
   year: 'numeric', month: 'short', day: '2-digit', hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23',
 })
 
+const shortDay = new Intl.DateTimeFormat(undefined, { day: '2-digit', month: 'short' })
+const shortDayOfYear = new Intl.DateTimeFormat(undefined, { day: '2-digit', month: 'short', year: '2-digit' })
+
+/** The day in few characters, for what stands beside a time of day; nothing for today. */
+export function dayOf(ms: number, nowMs = Date.now()): string | undefined {
+  if (!isTime(ms)) return undefined
+  const [day, now] = [new Date(ms), new Date(nowMs)]
+  if (day.toDateString() === now.toDateString()) return undefined
+  return (day.getFullYear() === now.getFullYear() ? shortDay : shortDayOfYear).format(ms)
+}
+
 /** The time of day where the reader is; with the date where it is another day. */
 export function localTime(ms: number, nowMs = Date.now()): string {
   if (!isTime(ms)) return 'unknown'

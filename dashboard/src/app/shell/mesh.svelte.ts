@@ -1,7 +1,7 @@
-import { Client, History, platform, type Connection, type Delivery, type Filter, type Handlers, type Loss, type Subscription } from '../../wire'
+import { Client, History, platform, type Connection, type Delivery, type Filter, type Handlers, type Loss, type PastEvent, type Subscription } from '../../wire'
 import { Feed } from '../feed/feed.svelte'
 import { Painted } from '../feed/painted'
-import { describeLoss, Entry, gapRow, liveEntry, type Row } from '../feed/row'
+import { describeLoss, Entry, gapRow, isDetection, liveEntry, liveMatch, MatchEntry, type Row } from '../feed/row'
 import { Swaps } from '../feed/swaps'
 import { span } from '../feed/words'
 import { readClaims, type Claims } from './claims'
@@ -119,9 +119,10 @@ export class Mesh {
   }
 
   /** An entry for what comes from the history. */
-  readonly pastEntry = (key: number, detection: Entry['detection']): Entry => {
-    this.names.learn(detection.chat)
-    return new Entry(key, detection, { seq: undefined, paintedMs: undefined, knowsSeen: this.#knowsSeen })
+  readonly pastEntry = (key: number, event: PastEvent): Entry | MatchEntry => {
+    this.names.learn(event.chat)
+    if (!isDetection(event)) return new MatchEntry(key, event)
+    return new Entry(key, event, { seq: undefined, paintedMs: undefined, knowsSeen: this.#knowsSeen })
   }
 
   #enter(token: string): void {
@@ -164,6 +165,11 @@ export class Mesh {
       {
         subscribed: (filter) => this.#agreed(subscription, filter),
         delivery: (delivery) => this.#delivered(subscription, delivery),
+        match: (matched) => {
+          if (subscription !== this.#shown) return
+          this.names.learn(matched.match.chat)
+          this.feed.push((key) => liveMatch(key, matched))
+        },
         recovered: () => subscription === this.#shown && this.#recovered(),
         lost: (loss) => subscription === this.#shown && this.#lost(loss),
         error: (_, message) => {
@@ -199,7 +205,9 @@ export class Mesh {
   #recovered(): void {
     const away = this.#awaySinceMs === undefined ? 0 : platform.now() - this.#awaySinceMs
     this.#awaySinceMs = undefined
-    this.#say({ tone: 'good', text: `Back after ${span(Math.max(away, 1_000))}: you missed nothing` })
+    // Matches are not resumed: to say of them what holds for detections would not be true.
+    const missed = this.wishes.matches ? 'you missed no detection; matches of that time are in the search' : 'you missed nothing'
+    this.#say({ tone: 'good', text: `Back after ${span(Math.max(away, 1_000))}: ${missed}` })
   }
 
   #lost(loss: Loss): void {

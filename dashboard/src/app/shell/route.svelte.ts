@@ -1,6 +1,6 @@
 /** A page and what it is about. Kept behind the `#`: the gateway serves one document. */
 export type Route =
-  | { page: 'live' | 'search' | 'leaders' | 'pipeline' | 'alerts' | 'token'; query: URLSearchParams }
+  | { page: 'live' | 'search' | 'leaders' | 'pipeline' | 'alerts' | 'token' | 'audit'; query: URLSearchParams }
   | { page: 'address' | 'chat' | 'sender'; id: string; query: URLSearchParams }
   | { page: 'nowhere'; query: URLSearchParams }
 
@@ -17,6 +17,7 @@ export function readRoute(hash: string): Route {
     case 'pipeline':
     case 'alerts':
     case 'token':
+    case 'audit':
       return { page, query }
     case 'address':
     case 'chat':

@@ -1,7 +1,8 @@
-import type { EventName, Family, Filter } from '../../wire'
+import type { EventName, Family, Filter, MatchKind } from '../../wire'
 
 export const FAMILIES: Family[] = ['solana', 'evm', 'tron', 'ton', 'sui', 'aptos']
 export const EVENTS: EventName[] = ['called', 'added_by_edit', 'retracted']
+const MATCHES: MatchKind[] = ['rule_matched', 'unresolved_link']
 
 /** What the person at the page wants to see: the server's filter, kept in the address bar. */
 export interface Wishes {
@@ -18,10 +19,12 @@ export interface Wishes {
   /** A duration with its unit, or nothing. */
   uniqueWithin: string
   backfill: boolean
+  /** What a watch rule matched, and links that cannot be read back, beside the detections. */
+  matches: boolean
 }
 
 export const EVERYTHING: Wishes = {
-  families: [], chains: [], chats: [], senders: [], rules: [], events: [], text: '', minConfidence: 0, uniqueWithin: '', backfill: false,
+  families: [], chains: [], chats: [], senders: [], rules: [], events: [], text: '', minConfidence: 0, uniqueWithin: '', backfill: false, matches: false,
 }
 
 /** The wishes of an address; what cannot be read is left out. */
@@ -41,6 +44,7 @@ export function readWishes(query: URLSearchParams): Wishes {
     minConfidence: min > 0 && min <= 1 ? min : 0,
     uniqueWithin: /^\d{1,6}(ms|s|m|h|d)$/.test(unique) ? unique : '',
     backfill: query.get('backfill') === '1',
+    matches: query.get('matches') === '1',
   }
 }
 
@@ -55,22 +59,25 @@ export function writeWishes(wishes: Wishes): URLSearchParams {
   if (wishes.uniqueWithin) query.set('unique', wishes.uniqueWithin)
   if (wishes.text) query.set('text', wishes.text)
   if (wishes.backfill) query.set('backfill', '1')
+  if (wishes.matches) query.set('matches', '1')
   return query
 }
 
 /** The wishes in the contract's words. */
 export function filterOf(wishes: Wishes): Filter {
-  const { families, chains, chats, senders, rules, events, text, minConfidence, uniqueWithin, backfill } = wishes
+  const { families, chains, chats, senders, rules, events, text, minConfidence, uniqueWithin, backfill, matches } = wishes
   return {
     ...(families.length > 0 && { families }),
     ...(chains.length > 0 && { chains }),
     ...(chats.length > 0 && { chats }),
     ...(senders.length > 0 && { senders }),
     ...(rules.length > 0 && { rules }),
-    ...(events.length > 0 && { events }),
+    // The server reads kinds of matches there too: without them it would send none.
+    ...(events.length > 0 && { events: matches ? [...events, ...MATCHES] : events }),
     ...(text !== '' && { text }),
     ...(minConfidence > 0 && { min_confidence: minConfidence }),
     ...(uniqueWithin !== '' && { unique_within: uniqueWithin }),
     ...(backfill && { backfill }),
+    ...(matches && { matches }),
   }
 }
