@@ -2,13 +2,14 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 
 import { filterOfRule, Gathering, MOST_RULES, readRules, type Rule } from '../src/app/alerts/rules'
-import { leadersOf } from '../src/app/pages/leaders'
+import { leadersOf, mentionOf } from '../src/app/pages/leaders'
+import { figuresOf, leadOf, type Lead } from '../src/app/pages/leads'
 import { sampled, type Sample } from '../src/app/pipeline/totals.svelte'
 import { readClaims } from '../src/app/shell/claims'
 import { readRoute, to } from '../src/app/shell/route.svelte'
 import { tokenIn } from '../src/app/shell/session'
 import { EVERYTHING, filterOf, readWishes, writeWishes, type Wishes } from '../src/app/shell/wishes'
-import type { Detection, Metrics } from '../src/wire'
+import type { Detection, Found, Metrics } from '../src/wire'
 
 beforeEach(() => vi.stubGlobal('location', { hash: '' }))
 afterEach(() => vi.unstubAllGlobals())
@@ -148,4 +149,42 @@ test('rates come from two readings, and a restart has none', () => {
   expect(first.messages).toBeUndefined()
   expect(sampled(metrics(400), 4_000, first)).toMatchObject({ messages: 100, detections: 0 })
   expect(sampled(metrics(3), 4_000, first).messages).toBeUndefined()
+})
+
+describe('how far ahead of others someone is', () => {
+  const counts = { called: 1, added_by_edit: 0, retracted: 0 }
+  const first = { at_ms: 1_000, chat_id: 1, credited: false, message_id: 1, sender_id: 7 }
+  const found: Found = {
+    chats: 2, coin_type: null, counts, family: 'evm', first, last_seen_ms: 9_000, next: { chat_id: 2, lead_ms: 4_000 },
+    spread: [{ behind_ms: 0, chat_id: 1, counts, first, last_seen_ms: 1_000 }, { behind_ms: 4_000, chat_id: 2, counts, first: { ...first, at_ms: 5_000, chat_id: 2 }, last_seen_ms: 9_000 }],
+  }
+
+  test('is what the address tells, for chats and for senders', () => {
+    expect(leadOf({ chat: 1 }, '0xa', found, 1_000)).toMatchObject({ isFirst: true, next: { chat: 2, leadMs: 4_000 }, behindMs: undefined })
+    expect(leadOf({ chat: 2 }, '0xa', found, 8_000)).toMatchObject({ isFirst: false, next: undefined, behindMs: 4_000, firstChat: 1 })
+    expect(leadOf({ sender: 7 }, '0xa', found, 1_000)).toMatchObject({ isFirst: true, next: { leadMs: 4_000 } })
+    expect(leadOf({ sender: 8 }, '0xa', found, 6_000)).toMatchObject({ isFirst: false, behindMs: 5_000 })
+    // Below the hundred chats that are told, its own mention says when.
+    expect(leadOf({ chat: 3 }, '0xa', found, 8_000)).toMatchObject({ isFirst: false, behindMs: 7_000 })
+    expect(leadOf({ chat: 1 }, '0xa', { ...found, first: null }, 1_000)).toBeUndefined()
+    expect(leadOf({ chat: 1 }, '0xa', { ...found, next: null }, 1_000)).toMatchObject({ isFirst: true, next: undefined })
+  })
+
+  test('is summed up', () => {
+    const lead = (leadMs: number | undefined, behindMs?: number): Lead =>
+      ({ address: 'a', family: 'evm', coinType: undefined, isFirst: behindMs === undefined, next: leadMs === undefined ? undefined : { chat: 2, leadMs }, behindMs, firstChat: 1 })
+    expect(figuresOf([lead(5), lead(1), lead(9), lead(2), lead(undefined), lead(undefined, 30), lead(undefined, 10)]))
+      .toEqual({ addresses: 7, firsts: 5, followed: 4, medianLeadMs: 2, bestLeadMs: 9, medianBehindMs: 10 })
+    expect(figuresOf([])).toEqual({ addresses: 0, firsts: 0, followed: 0, medianLeadMs: undefined, bestLeadMs: undefined, medianBehindMs: undefined })
+  })
+
+  test('is counted from little of each detection', () => {
+    const detection = {
+      event: 'called', family: 'evm', address: '0xa', coin_type: null, message: { id: 1, date_ms: 5, edit_date_ms: null, text: 'long' }, times: { received_us: 9 },
+      chat: { id: 1, title: 'x' }, sender: { id: 2, name: 'y' }, seen_before: { count: 3 },
+    } as unknown as Detection
+    expect(mentionOf(detection)).toEqual({ event: 'called', family: 'evm', address: '0xa', message: { date_ms: 5 }, times: { received_us: 9 }, chat: { id: 1 }, sender: { id: 2 }, seen_before: true })
+    expect(leadersOf([mentionOf(detection)], { chat: String, sender: String }).chats).toEqual([])
+    expect(leadersOf([mentionOf({ ...detection, seen_before: null })], { chat: String, sender: String }).chats).toHaveLength(1)
+  })
 })

@@ -1,4 +1,27 @@
 import type { Detection } from '../../wire'
+import { median } from './leads'
+
+/** What counting needs of a detection: little enough to keep many. */
+export type Mention = Pick<Detection, 'event' | 'family' | 'address' | 'coin_type'> & {
+  message: Pick<Detection['message'], 'date_ms' | 'edit_date_ms'>
+  times: Pick<Detection['times'], 'received_us'>
+  chat: { id: number }
+  sender?: { id: number } | null
+  seen_before?: unknown
+}
+
+/** That much of a detection. */
+export function mentionOf({ event, family, address, coin_type, message, times, chat, sender, seen_before }: Detection): Mention {
+  return {
+    event, family, address,
+    ...(coin_type != null && { coin_type }),
+    message: { date_ms: message.date_ms, ...(message.edit_date_ms != null && { edit_date_ms: message.edit_date_ms }) },
+    times: { received_us: times.received_us },
+    chat: { id: chat.id },
+    ...(sender && { sender: { id: sender.id } }),
+    seen_before: seen_before != null || undefined,
+  }
+}
 
 /** Who was first, how often, and by how much. */
 export interface Leader {
@@ -40,7 +63,7 @@ interface Tally {
  * Counts over detections of a time span, in any order. An address that the mesh had seen before the span was first
  * somewhere else: it counts for nobody.
  */
-export function leadersOf(detections: Iterable<Detection>, names: { chat(id: number): string; sender(id: number): string }): Leaders {
+export function leadersOf(detections: Iterable<Mention>, names: { chat(id: number): string; sender(id: number): string }): Leaders {
   const byAddress = new Map<string, Sighting[]>()
   for (const detection of detections) {
     if (detection.event === 'retracted') continue
@@ -85,14 +108,13 @@ function tally(all: Map<number, Tally>, id: number): Tally {
 function ranked(all: Map<number, Tally>, name: (id: number) => string): Leader[] {
   return [...all]
     .map(([id, { firsts, leads, addresses }]): Leader => {
-      const sorted = leads.toSorted((a, b) => a - b)
       return {
         id,
         name: name(id),
         firsts,
         followed: leads.length,
-        medianLeadMs: sorted[Math.floor((sorted.length - 1) / 2)],
-        bestLeadMs: sorted.at(-1),
+        medianLeadMs: median(leads),
+        bestLeadMs: leads.length > 0 ? leads.reduce((best, lead) => Math.max(best, lead)) : undefined,
         addresses: addresses.size,
       }
     })
