@@ -1,3 +1,5 @@
+import { flat } from '../feed/harmless'
+
 /** What the page tells people who do not see it: one line at a time, politely. */
 class Announcer {
   text = $state('')
@@ -7,10 +9,10 @@ class Announcer {
   }
 
   /** Puts a text into the clipboard, and says so. */
-  async copy(text: string): Promise<void> {
+  async copy(text: string, name = text): Promise<void> {
     try {
       await navigator.clipboard.writeText(text)
-      this.say(`Copied ${text}`)
+      this.say(`Copied ${flat(name)}`)
     } catch {
       this.say('The browser did not allow copying')
     }
