@@ -31,6 +31,22 @@ export function signed(...args) {
   return execFileSync(file, [...first, ...args], { encoding: 'utf8' }).trim()
 }
 
+/** Lets the simulator behind the mesh post a message; undefined where its control port is not known. */
+export async function post(message) {
+  const control = process.env.TGMESH_SIM_CONTROL
+  if (!control) return undefined
+  const answer = await fetch(`${control}/messages`, { method: 'POST', body: JSON.stringify(message) })
+  if (!answer.ok) throw new Error(`the simulator did not post: ${await answer.text()}`)
+  return answer.json()
+}
+
+/** A chat of the simulator in which people write, and one of them. */
+export async function aGroup() {
+  const chats = await (await fetch(`${process.env.TGMESH_SIM_CONTROL}/chats`)).json()
+  const { id, people } = chats.find(({ kind, people }) => kind === 'supergroup' && people.length > 0)
+  return { chat: id, person: people[0] }
+}
+
 /** Opens a browser, a proxy before the gateway, and a page. */
 export async function openBrowser(url) {
   const port = Number(url.port || 80)

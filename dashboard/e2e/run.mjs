@@ -1,5 +1,8 @@
 // The page in a real browser against a running mesh; README.md describes the interface.
-import { assert, axe, givenMesh, openBrowser, runChecks, shoot, signed, sleep, until, WAIT_MS } from './browser.mjs'
+import { readFileSync } from 'node:fs'
+
+import { aGroup, assert, axe, givenMesh, openBrowser, post, runChecks, shoot, signed, sleep, until, WAIT_MS } from './browser.mjs'
+import { guestChecks } from './guest.mjs'
 
 const OUTAGE_MS = 10_000
 
@@ -22,11 +25,21 @@ page.on('request', (request) => {
 page.on('websocket', (socket) => {
   if (socket.url().includes(token)) complaints.push('the token in the URL of the WebSocket')
 })
+const shifts = []
+await page.exposeFunction('tellShift', (shift) => shifts.push(shift))
 await page.addInitScript(() => {
   window.violations = []
   document.addEventListener('securitypolicyviolation', (event) => {
     window.violations.push(`${event.violatedDirective}: ${event.blockedURI}`)
   })
+  // What moves without anybody's doing.
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) {
+      if (entry.hadRecentInput) continue
+      const moved = entry.sources.map(({ node }) => node?.nodeName + (node?.className ? `.${node.className}` : '')).join(' ')
+      window.tellShift({ value: entry.value, moved, at: location.hash })
+    }
+  }).observe({ type: 'layout-shift', buffered: true })
 })
 
 const status = page.locator('[data-phase]')
@@ -41,6 +54,11 @@ const phase = (name) => until(`the state ${name}`, async () => (await status.get
 const goTo = (hash) => page.evaluate((hash) => (location.hash = hash), hash)
 // By keys, as the pages are told in the help.
 const press = (key) => page.keyboard.press(key)
+
+// Web Vitals calls up to 0.1 good; a list that people read has no business to move at all.
+const MOST_SHIFT = 0.02
+// Of what is read out while rows come, in the time that is watched.
+const MOST_SAID = 2
 
 // Pages of one address, chat and sender that the mesh knows.
 const known = {}
@@ -87,6 +105,39 @@ const checks = [
   ['keeps few rows in the page', async () => {
     const laidOut = await rows.count()
     assert(laidOut <= 60, `${laidOut} rows are laid out`)
+  }],
+
+  ['does not read every row out', async () => {
+    const before = await topSeq()
+    const said = await page.evaluate(async () => {
+      let changes = 0
+      const observer = new MutationObserver((records) => (changes += records.filter(({ target }) => (target.parentElement ?? target).closest?.('[role=status], [role=alert], [aria-live]')).length))
+      observer.observe(document.body, { subtree: true, childList: true, characterData: true })
+      await new Promise((done) => setTimeout(done, 3_000))
+      observer.disconnect()
+      return changes
+    })
+    await until('newer rows meanwhile', async () => (await topSeq()) > before)
+    assert(said <= MOST_SAID, `${said} announcements in 3 s`)
+  }],
+
+  ['shows where the keyboard is', async () => {
+    await page.reload()
+    await until('rows', async () => (await rows.count()) > 0)
+    const places = []
+    for (let i = 0; i < 20; i++) {
+      await press('Tab')
+      places.push(await page.evaluate(() => {
+        const at = document.activeElement
+        const { outlineStyle, outlineWidth } = getComputedStyle(at)
+        const { bottom, right, width } = at.getBoundingClientRect()
+        const isSeen = outlineStyle !== 'none' && Number.parseFloat(outlineWidth) >= 2 && bottom > 0 && right > 0 && width > 0
+        return { what: `${at.tagName} ${(at.getAttribute('aria-label') ?? at.textContent ?? '').trim().slice(0, 40)}`, isSeen }
+      }))
+    }
+    const unseen = places.filter(({ isSeen }) => !isSeen)
+    assert(unseen.length === 0, `without a visible focus: ${unseen.map(({ what }) => what).join(', ')}`)
+    assert(new Set(places.map(({ what }) => what)).size > 10, `the keyboard only gets to ${places.map(({ what }) => what)}`)
   }],
 
   ['says that an address is cut, and keeps both its ends', async () => {
@@ -212,6 +263,8 @@ const checks = [
     await until('the top', async () => (await viewport.evaluate((element) => element.scrollTop)) === 0)
   }],
 
+  ...guestChecks({ page, given, url }),
+
   ['alerts by a rule that was made here, once for each address', async () => {
     await goTo('#/alerts')
     await page.getByLabel('Name').fill('everything')
@@ -227,12 +280,53 @@ const checks = [
     await page.getByText('None yet').waitFor()
   }],
 
+  ['shows what a watch rule or a link left without an address', async () => {
+    if (!process.env.TGMESH_SIM_CONTROL) return 'left out: no TGMESH_SIM_CONTROL'
+    const { chat, person } = await aGroup()
+    await goTo(`#/?chats=${chat}&matches=1`)
+    const matches = page.locator('[role=row][data-match]')
+    await until('the filter', async () => (await page.getByText('with matches').count()) > 0 && (await status.getAttribute('data-phase')) === 'live')
+    const letters = `7xkxtg2cw87d97txjsdpbd5jbkhetqa83tz${Date.now().toString(36).slice(-4).replaceAll(/[^a-z]/g, 'x')}sgasu`
+    await until('a match', async () => {
+      await post({ chat_id: chat, from: person, text: `chart https://dexscreener.com/solana/${letters}` })
+      await sleep(300)
+      return (await matches.count()) > 0
+    })
+    await matches.first().locator('button').first().click()
+    await page.getByRole('complementary', { name: 'Details of the match' }).getByText('dexscreener.com').first().waitFor()
+    await press('Escape')
+    await goTo('#/')
+  }],
+
+  ['saves the events of a filter as files', async () => {
+    await goTo('#/search')
+    await until('past rows', async () => (await rows.count()) > 0)
+    const saved = async (name) => {
+      const [download] = await Promise.all([page.waitForEvent('download', { timeout: WAIT_MS }), button(name).click()])
+      assert(/^tgmesh-search-[\d-]+\.(csv|ndjson)$/.test(download.suggestedFilename()), `the file is called ${download.suggestedFilename()}`)
+      return readFileSync(await download.path(), 'utf8')
+    }
+    const table = await saved('CSV')
+    const lines = (await saved('NDJSON')).trimEnd().split('\n').map((line) => JSON.parse(line))
+    assert(/(^|,)address(,|$)/m.test(table.split('\r\n')[0]), `the head of the table is ${table.slice(0, 200)}`)
+    assert(lines.length > 0 && table.includes(lines.at(-1).id), 'the files tell of different events')
+    return `${lines.length} events`
+  }],
+
   ['tells who was first, and how the mesh does', async () => {
     await goTo('#/leaders')
     await until('a leader', async () => (await page.locator('tbody tr').count()) > 0)
     await goTo('#/pipeline')
     await until('figures on each hop', async () => (await page.locator('li.hop b').allTextContents()).filter((text) => /\d/.test(text)).length >= 3)
     await page.locator('canvas').first().waitFor({ timeout: WAIT_MS })
+    await goTo('#/audit')
+    await until('the audit log', async () => (await page.getByRole('button', { name: 'gateway.login' }).count()) > 0)
+    await page.getByRole('button', { name: 'gateway.login' }).first().click()
+    await until('logins alone', async () => {
+      const events = await page.locator('tbody td:nth-child(2)').allTextContents()
+      return events.length > 0 && events.every((event) => event.trim() === 'gateway.login')
+    })
+    await goTo('#/pipeline')
     await until('instances', async () => (await page.getByText('listener', { exact: true }).count()) > 0)
   }],
 
@@ -244,6 +338,7 @@ const checks = [
     troubleExpected = true
     await goTo(known.chat)
     await until('rows of the chat', async () => (await rows.count()) > 0)
+    await until('how far it is ahead', async () => /\d/.test((await page.locator('dl div').filter({ has: page.getByText('First', { exact: true }) }).locator('dd').first().textContent()) ?? ''))
     await goTo(known.sender)
     await until('rows of the sender', async () => (await rows.count()) > 0)
     const names = await page.locator('a.sender').evaluateAll((all) => [...new Set(all.map((link) => link.getAttribute('href')))])
@@ -251,7 +346,7 @@ const checks = [
     troubleExpected = false
   }],
 
-  ...['live', 'address', 'chat', 'sender', 'leaders', 'search', 'pipeline', 'alerts', 'token', 'nowhere'].map((name) => [
+  ...['live', 'address', 'chat', 'sender', 'leaders', 'search', 'pipeline', 'audit', 'alerts', 'token', 'nowhere'].map((name) => [
     `has no accessibility fault: ${name}, light, dark and on a phone`,
     async () => {
       await goTo(known[name] ?? (name === 'live' ? '#/' : `#/${name}`))
@@ -264,6 +359,8 @@ const checks = [
         await sleep(150)
         await shoot(page, `${name}-${scheme}-${width}`)
         await axe(page)
+        const moving = await page.evaluate(() => document.getAnimations().filter((one) => one.playState === 'running').length)
+        assert(moving === 0, `${moving} animations run where someone wants none`)
         const sideways = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
         assert(sideways <= 0, `the page is ${sideways} px wider than a screen of ${width}`)
       }
@@ -271,6 +368,28 @@ const checks = [
       await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'no-preference' })
     },
   ]),
+
+  ['renews a token before it ends, on the same connection', async () => {
+    const token = (ttl) => signed('--sub', 'ending', '--role', 'analyst', '--chats', '*', '--ttl', ttl)
+    const first = token('90s')
+    if (!first) return 'left out: no TGMESH_TOKEN_COMMAND'
+    const sockets = []
+    page.on('websocket', (socket) => sockets.push(socket))
+    await goTo(`#token=${first}`)
+    await until('the rows of the token', async () => (await page.locator('.who').textContent())?.includes('ending') && (await live.count()) > 0)
+    const opened = sockets.length
+    await page.getByRole('link', { name: /^token ends in/ }).click()
+    await page.getByLabel('New token, or the link that carries it').fill(token('30m'))
+    await button('Use it').click()
+    await page.getByText('The token was renewed').waitFor()
+    await until('no more warning', async () => (await page.getByRole('link', { name: /^token ends in/ }).count()) === 0)
+    await goTo('#/')
+    const before = await topSeq()
+    await until('rows with the new token', async () => (await topSeq()) > before)
+    assert(sockets.length === opened && !sockets.at(-1).isClosed(), 'the connection was made anew')
+    await page.reload()
+    await until('the new token after a reload', async () => (await live.count()) > 0 && (await page.getByRole('link', { name: /^token ends in/ }).count()) === 0)
+  }],
 
   ['keeps the list when the token ends, and goes on with a new one', async () => {
     const short = signed('--sub', 'short', '--role', 'analyst', '--chats', '*', '--ttl', '6s')
@@ -307,6 +426,11 @@ const checks = [
     await page.getByText('Not for this token').first().waitFor({ timeout: WAIT_MS })
     await axe(page)
     await shoot(page, 'forbidden')
+    await goTo('#/audit')
+    await page.getByText('Not for this token').first().waitFor({ timeout: WAIT_MS })
+    await goTo('#/search')
+    await until('past rows', async () => (await rows.count()) > 0)
+    assert((await button('CSV').count()) === 0, 'a viewer is offered files, which the gateway refuses')
     await goTo('#/pipeline')
     await page.getByText('are for operators').waitFor({ timeout: WAIT_MS })
     const none = signed('--sub', 'blind', '--role', 'viewer', '--ttl', '10m')
@@ -340,6 +464,14 @@ const checks = [
     await button('Sign in').click()
     await phase('live')
     troubleExpected = false
+  }],
+
+  ['stood still: nothing moved that nobody had moved', async () => {
+    // What fires goes on top of the table of what has fired.
+    const others = shifts.filter(({ at, moved }) => !(at === '#/alerts' && /^(T[RHD]\S* ?)+$/.test(moved)))
+    const worst = others.toSorted((a, b) => b.value - a.value).slice(0, 12).map(({ value, moved, at }) => `${value.toFixed(4)} ${at} ${moved}`)
+    assert(others.every(({ value }) => value <= MOST_SHIFT), worst.join('\n      '))
+    return `${others.length} shifts, the most ${worst[0] ?? 'none'}`
   }],
 
   ['made no complaint', async () => {

@@ -40,7 +40,8 @@ async fn drive(script: &str, up: &Up, state: &Path, limit: Duration) {
         .current_dir(repo_root().join("dashboard"))
         .env("PATH", path)
         .env("TGMESH_URL", &up.line)
-        .env("TGMESH_TOKEN_COMMAND", token_command(state));
+        .env("TGMESH_TOKEN_COMMAND", token_command(state))
+        .env("TGMESH_SIM_CONTROL", simulator(state));
     if let Some(browser) = browser() {
         spec = spec.env("CHROMIUM", browser);
     }
@@ -59,6 +60,13 @@ fn token_command(state: &Path) -> String {
         state.display().to_string(),
     ];
     serde_json::to_string(&words).unwrap()
+}
+
+/// The simulator's control port, as it tells it in its log.
+fn simulator(state: &Path) -> String {
+    let log = std::fs::read_to_string(state.join("logs/simulator.log")).unwrap();
+    let (_, after) = log.split_once("control_addr=").unwrap();
+    format!("http://{}", after.split_whitespace().next().unwrap())
 }
 
 fn browser() -> Option<String> {
