@@ -199,6 +199,21 @@ const checks = [
     await press('Escape')
   }],
 
+  ['shows more rows where someone wants them dense, and keeps to that', async () => {
+    const height = async () => (await rows.first().boundingBox()).height
+    const roomy = await height()
+    await press('d')
+    await until('dense rows', async () => (await height()) < 40)
+    const [text, row] = await Promise.all([rows.first().locator('.find').boundingBox(), rows.first().boundingBox()])
+    assert(text.height <= row.height, `${text.height} px in a row of ${row.height}`)
+    await page.reload()
+    await until('dense rows after a reload', async () => (await rows.count()) > 0 && (await height()) < 40)
+    await shoot(page, 'dense')
+    await axe(page)
+    await press('d')
+    await until('roomy rows', async () => (await height()) === roomy)
+  }],
+
   ['filters by family, on the server, and keeps it in the address', async () => {
     // The most frequent one in sight: the next of it is not far off.
     const families = await rows.evaluateAll((all) => all.map((row) => row.dataset.family))

@@ -132,6 +132,8 @@ export class Mesh {
     this.effective = undefined
     this.#shown = this.#asked = undefined
     this.#awaySinceMs = undefined
+    // What was said to whoever was here before.
+    this.#say(undefined)
     this.feed.clear()
     this.#client = new Client({
       url: socketUrl(location.href),
