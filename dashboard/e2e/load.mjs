@@ -95,6 +95,12 @@ const heapMiB = async () => {
   await inspector.send('HeapProfiler.collectGarbage')
   return (await inspector.send('Runtime.getHeapUsage')).usedSize / 2 ** 20
 }
+// Seconds that the page's thread has worked, by what it did.
+await inspector.send('Performance.enable')
+const work = async () => {
+  const { metrics } = await inspector.send('Performance.getMetrics')
+  return Object.fromEntries(metrics.map(({ name, value }) => [name, value]))
+}
 const rowCount = async () => Number(await page.getByRole('table').first().getAttribute('aria-rowcount')) - 1
 
 const failed = await runChecks([
@@ -104,6 +110,7 @@ const failed = await runChecks([
     await sleep(3_000)
     const heaps = []
     const full = []
+    const workedBefore = await work()
     const begun = await page.evaluate(() => {
       window.probe.on = true
       return { received: window.probe.order.count, atMs: performance.now() }
@@ -123,6 +130,8 @@ const failed = await runChecks([
       window.probe.on = false
       return { ...window.probe, atMs: performance.now() }
     })
+    const worked = await work()
+    const share = (name) => `${Math.round((100 * (worked[name] - workedBefore[name])) / (worked.Timestamp - workedBefore.Timestamp))} %`
     const { nodes } = await inspector.send('Memory.getDOMCounters')
     const rate = ((order.count - begun.received) * 1000) / (atMs - begun.atMs)
     const told = heaps.map((mib) => mib.toFixed(0)).join(', ')
@@ -138,6 +147,7 @@ const failed = await runChecks([
     return [
       `${Math.round(rate)} events/s over ${Math.round((atMs - begun.atMs) / 1000)} s`,
       `frames p50 ${quantile(frames, 0.5)} p99 ${quantile(frames, 0.99)} longest ${quantile(frames, 1)} ms (${frames.length})`,
+      `main thread busy ${share('TaskDuration')} (script ${share('ScriptDuration')}, style ${share('RecalcStyleDuration')}, layout ${share('LayoutDuration')})`,
       `receive→paint p50 ${quantile(painted, 0.5)} p99 ${quantile(painted, 0.99)} ms (${painted.length} rows that were in sight)`,
       `heap ${told} MiB, ${growth === undefined ? 'the list was never full' : `${growth.toFixed(1)} more at the end than when the list had filled`}, ${nodes} nodes`,
     ].join('; ')
