@@ -46,6 +46,9 @@ const ACK_WAIT: Duration = Duration::from_secs(10);
 const PROGRESS_EVERY: Duration = Duration::from_secs(3);
 /// After a stop, messages that the server is still sending come within this time.
 const QUIET: Duration = Duration::from_millis(100);
+/// On a busy stream it is never quiet: what was asked for goes on coming until all of it is here. Then
+/// the few messages that are on the wire at this moment come again after the ack wait.
+const LONGEST_QUIET: Duration = Duration::from_millis(500);
 
 /// A durable consumer and how its messages are batched.
 #[derive(Debug, Clone)]
@@ -189,6 +192,7 @@ pub async fn run<H: Handler>(
     let mut unfinished = Vec::new();
     let mut pull: Option<Pull> = None;
     let mut stop_at: Option<Instant> = None;
+    let mut stop_by = Instant::now();
     // Whether the last message that came was the stream's last.
     let mut caught_up = false;
     let mut progress = tokio::time::interval(PROGRESS_EVERY);
@@ -236,7 +240,10 @@ pub async fn run<H: Handler>(
                 // Its messages come again after the ack wait; see the module's words on attempts.
                 Err(error) => tracing::error!(%error, "handling a batch crashed"),
             },
-            () = soft.cancelled(), if stop_at.is_none() => stop_at = Some(Instant::now() + QUIET),
+            () = soft.cancelled(), if stop_at.is_none() => {
+                stop_at = Some(Instant::now() + QUIET);
+                stop_by = Instant::now() + LONGEST_QUIET;
+            }
             () = at(stop_at), if stop_at.is_some() && pull.is_some() => close(&mut pull).await,
             pulled = next(&mut pull), if pull.is_some() && buffer.len() < capacity => match pulled {
                 Pulled::Delivery(delivery) => {
@@ -244,7 +251,7 @@ pub async fn run<H: Handler>(
                     caught_up = delivery.pending == 0;
                     buffer.push(delivery, Instant::now());
                     if stop_at.is_some() {
-                        stop_at = Some(Instant::now() + QUIET);
+                        stop_at = Some(stop_by.min(Instant::now() + QUIET));
                         if pull.as_ref().is_some_and(|pull| pull.outstanding() == 0) {
                             close(&mut pull).await;
                         }

@@ -7,13 +7,14 @@ use async_nats::jetstream::AckKind;
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
 use futures_util::StreamExt as _;
 use tgmesh_stream::consume::{self, BatchLimits, ConsumeError, Consumer, Counts, Handler, Outcome};
+use tgmesh_stream::publish::{Limits, Publisher};
 use tgmesh_stream::{Delivery, Mesh, deadletter};
 use tgmesh_testkit::eventually;
 use tgmesh_testkit::nats::Server;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::{LONG, fill, number, start, witness};
+use crate::{LONG, fill, number, outgoing, start, witness};
 
 type Answer = Box<dyn Fn(u64, u32) -> Outcome + Send + Sync>;
 
@@ -128,6 +129,45 @@ async fn unacked(server: &Server) -> (usize, u64) {
     (info.num_ack_pending, info.num_pending)
 }
 
+/// There is always one more message on its way; what is at the moment of the stop comes again.
+#[tokio::test]
+async fn a_stop_does_not_wait_until_the_stream_is_quiet() {
+    let (_server, mesh) = start().await;
+    let published = Arc::new(AtomicU64::new(0));
+    let publisher = Publisher::new(&mesh, Limits::default());
+    let busy = tokio::spawn({
+        let (publisher, published) = (publisher.clone(), Arc::clone(&published));
+        async move {
+            let mut ticks = tokio::time::interval(Duration::from_millis(10));
+            loop {
+                ticks.tick().await;
+                publisher.publish(outgoing(published.load(Ordering::Relaxed))).await;
+                published.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    });
+    let handler = Recorder::new(|_, _| Outcome::Done);
+    // Asked for at once: half a minute's messages.
+    let consumer = || Consumer {
+        batch: BatchLimits {
+            rows: 1_500,
+            ..consumer().batch
+        },
+        ..consumer()
+    };
+    let running = run_with(&mesh, &handler, consumer());
+    eventually(LONG, "it runs", async || handler.done() > 20).await;
+    running.stop().await;
+    busy.abort();
+    assert_eq!(publisher.drain(LONG).await, 0);
+    let running = run_with(&mesh, &handler, consumer());
+    eventually(LONG, "nothing is left out", async || {
+        handler.done() as u64 >= published.load(Ordering::Relaxed)
+    })
+    .await;
+    running.stop().await;
+}
+
 #[tokio::test]
 async fn every_message_is_handled_once_and_acked() {
     let (server, mesh) = start().await;
@@ -194,11 +234,11 @@ async fn without_load_a_message_waits_for_no_other_and_under_load_batches_grow()
 async fn huge_messages_are_held_by_their_bytes_not_their_number() {
     let (_server, mesh) = start().await;
     // A number with a lot of zeros before it.
-    let publisher = tgmesh_stream::publish::Publisher::new(&mesh, tgmesh_stream::publish::Limits::default());
+    let publisher = Publisher::new(&mesh, Limits::default());
     for n in 0..60 {
         let huge = tgmesh_stream::publish::Outgoing {
             payload: format!("{}{n}", "0".repeat(900_000)).into(),
-            ..crate::outgoing(n)
+            ..outgoing(n)
         };
         drop(publisher.publish(huge).await);
     }
