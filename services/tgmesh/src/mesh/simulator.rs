@@ -135,6 +135,16 @@ impl Simulator {
         self.get("/load").await
     }
 
+    /// Ends a load that would go on.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn stop_load(&self) -> Result<()> {
+        self.post("/load/stop", &serde_json::json!({}))
+            .await
+            .context("couldn't stop the load")
+    }
+
     /// Everything that was posted, oldest first.
     ///
     /// # Errors
