@@ -16,6 +16,7 @@ mod keys;
 mod load;
 mod operators;
 mod python;
+mod rolling;
 mod settings;
 mod streams;
 mod support;
