@@ -28,8 +28,6 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(6);
 /// Where no server has a majority, going around helps nobody: each time the patience doubles.
 const MOST_PATIENCE: Duration = Duration::from_mins(1);
-/// A leader hears of its followers every second.
-const HEARD_WITHIN: Duration = Duration::from_secs(5);
 /// The client chooses among the servers at random, and may choose the one that it left.
 const TRIES: usize = 8;
 
@@ -52,11 +50,11 @@ pub(crate) async fn guard(client: async_nats::Client, signals: Weak<Signals>) {
             good = Instant::now();
             continue;
         }
-        let led = has_majority(&client).await;
+        let heard = majority_heard(&client).await;
         let now_received = client.statistics().in_bytes.load(Ordering::Relaxed);
         let alive = now_received != std::mem::replace(&mut received, now_received);
-        if led {
-            good = Instant::now();
+        if let Some(ago) = heard.filter(|ago| *ago < PATIENCE) {
+            good = Instant::now().checked_sub(ago).unwrap_or(good);
             patience = PATIENCE;
             continue;
         }
@@ -102,25 +100,30 @@ fn in_use(signals: &Weak<Signals>) -> bool {
     signals.upgrade().is_some_and(|signals| Arc::strong_count(&signals) > 2)
 }
 
-async fn has_majority(client: &async_nats::Client) -> bool {
+/// How long ago a majority was heard of, by the word of the stream's leader; nothing where there is
+/// none.
+async fn majority_heard(client: &async_nats::Client) -> Option<Duration> {
     let question = client.request(format!("$JS.API.STREAM.INFO.{DETECTIONS}"), Bytes::new());
-    let Ok(Ok(answer)) = tokio::time::timeout(ANSWER_WITHIN, question).await else {
-        return false;
-    };
-    match serde_json::from_slice::<Response<Info>>(&answer.payload) {
-        Ok(Response::Ok(info)) => info.cluster.is_none_or(|cluster| is_led(&cluster)),
+    let answer = tokio::time::timeout(ANSWER_WITHIN, question).await.ok()?.ok()?;
+    match serde_json::from_slice::<Response<Info>>(&answer.payload).ok()? {
+        Response::Ok(info) => info.cluster.map_or(Some(Duration::ZERO), |cluster| heard(&cluster)),
         // That there is no such stream is the word of the cluster's leader.
-        Ok(Response::Err { error }) => error.code() != 503,
-        Err(_) => false,
+        Response::Err { error } => (error.code() != 503).then_some(Duration::ZERO),
     }
 }
 
-/// Whether a majority of a stream's servers, the leader among them, has been heard of. A leader that
-/// was cut off finds that out itself, but only after up to twenty seconds.
-fn is_led(cluster: &ClusterInfo) -> bool {
-    let heard = |peer: &&async_nats::jetstream::stream::PeerInfo| !peer.offline && peer.active < HEARD_WITHIN;
-    let followers = cluster.replicas.iter().filter(heard).count();
-    cluster.leader.is_some() && 2 * (followers + 1) > cluster.replicas.len() + 1
+/// A leader hears of its followers every second. That it is cut off it finds out itself, but only
+/// after up to twenty seconds.
+fn heard(cluster: &ClusterInfo) -> Option<Duration> {
+    cluster.leader.as_ref()?;
+    let followers = cluster.replicas.iter().filter(|peer| !peer.offline);
+    let mut ago: Vec<_> = followers.map(|peer| peer.active).collect();
+    ago.sort_unstable();
+    // With the leader itself these are more than half.
+    match cluster.replicas.len().div_ceil(2) {
+        0 => Some(Duration::ZERO),
+        needed => ago.get(needed - 1).copied(),
+    }
 }
 
 #[cfg(test)]
@@ -136,12 +139,16 @@ mod tests {
     }
 
     #[test]
-    fn a_majority_was_heard_of_lately() {
-        assert!(is_led(&cluster(Some("a"), &[])), "one server is its own majority");
-        assert!(is_led(&cluster(Some("a"), &[0, 600])));
-        assert!(!is_led(&cluster(Some("a"), &[7, 600])));
-        assert!(is_led(&cluster(Some("a"), &[0, 1, 600, 600])));
-        assert!(!is_led(&cluster(Some("a"), &[0, 600, 600, 600])));
-        assert!(!is_led(&cluster(None, &[0, 0])));
+    fn a_majority_is_as_late_as_its_last() {
+        let heard_s = |leader, all: &[u64]| heard(&cluster(leader, all)).map(|ago| ago.as_secs());
+        assert_eq!(heard_s(Some("a"), &[]), Some(0), "one server is its own majority");
+        assert_eq!(heard_s(Some("a"), &[600, 1]), Some(1));
+        assert_eq!(heard_s(Some("a"), &[7, 600]), Some(7));
+        assert_eq!(heard_s(Some("a"), &[600, 2, 600, 1]), Some(2));
+        assert_eq!(heard_s(Some("a"), &[600, 0, 600, 500]), Some(500));
+        assert_eq!(heard_s(None, &[0, 0]), None);
+        let mut gone = cluster(Some("a"), &[0, 0]);
+        gone.replicas.iter_mut().for_each(|peer| peer.offline = true);
+        assert_eq!(heard(&gone), None);
     }
 }

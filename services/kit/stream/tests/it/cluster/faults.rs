@@ -74,16 +74,13 @@ async fn nothing_acked_is_lost_when_servers_fail_in_turn() {
 }
 
 /// A server that has lost the others is up for its clients, and of no use to them: they leave it,
-/// although nothing tells them.
+/// although nothing tells them. One that leads does not know it itself for a while.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_leave_a_server_that_lost_the_others() {
     let cluster = start().await;
-    let listener = connect(&cluster, "listener").await;
-    let home = cluster
-        .home_of("tgmesh-listener")
-        .await
-        .expect("the listener is somewhere");
-    let gateway = neighbour(&cluster, home).await;
+    let home = leader(&cluster).await;
+    let listener = connect_to(&cluster, "listener", home).await;
+    let gateway = connect_to(&cluster, "gateway", home).await;
     let load = Load::start(&listener, &gateway).await;
     load.flows("nothing happened").await;
 
@@ -100,20 +97,18 @@ async fn clients_leave_a_server_that_lost_the_others() {
     assert!(acked.iter().all(|n| stored.contains(n)), "acked and lost");
 }
 
-/// A gateway on this server: the client chooses at random.
-async fn neighbour(cluster: &Cluster, home: usize) -> Mesh {
+/// Connects to this server: the client chooses at random.
+async fn connect_to(cluster: &Cluster, user: &str, server: usize) -> Mesh {
+    let name = format!("tgmesh-{user}");
     for _ in 0..50 {
-        let gateway = connect(cluster, "gateway").await;
-        if cluster.home_of("tgmesh-gateway").await == Some(home) {
-            return gateway;
+        let mesh = connect(cluster, user).await;
+        if cluster.home_of(&name).await == Some(server) {
+            return mesh;
         }
-        drop(gateway);
-        eventually(LONG, "the gateway is gone", || async {
-            cluster.home_of("tgmesh-gateway").await.is_none()
-        })
-        .await;
+        drop(mesh);
+        eventually(LONG, "it is gone", || async { cluster.home_of(&name).await.is_none() }).await;
     }
-    panic!("50 connections, and none to server {home}");
+    panic!("50 connections, and none to server {server}");
 }
 
 /// What was read is what is stored, from the first on.
