@@ -8,7 +8,7 @@ use tgmesh_testkit::{Scratch, eventually};
 
 use crate::support::{Up, alone, rows, state, tgmesh};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// What was told live is found again, and neither told nor stored again.
 #[tokio::test]

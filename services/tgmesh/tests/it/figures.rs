@@ -415,11 +415,8 @@ fn summary(log: &Path) -> String {
     let lines = text
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("no JSON: {line}")));
-    let messages = lines.filter_map(|line| Some(line["message"].as_str()?.to_owned()));
-    messages
-        .filter(|line| line.starts_with("summary: "))
-        .next_back()
-        .expect("a summary")
+    let mut messages = lines.filter_map(|line| Some(line["message"].as_str()?.to_owned()));
+    messages.rfind(|line| line.starts_with("summary: ")).expect("a summary")
 }
 
 /// What was posted, and what is secret, is in no log.
