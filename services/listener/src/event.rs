@@ -101,13 +101,38 @@ impl Subject {
     }
 }
 
+/// What stands in an event in place of a character that Postgres cannot store. Telegram lets NUL
+/// through, and a message that has one must not stay out of the history for it.
+const REPLACEMENT: &str = "\u{fffd}";
+
+/// Replaces NUL.
+pub fn make_storable(text: &mut String) {
+    if text.contains('\0') {
+        *text = text.replace('\0', REPLACEMENT);
+    }
+}
+
+impl Subject {
+    /// Replaces NUL in every text from outside.
+    pub fn make_storable(&mut self) {
+        let forward = self.message.forward_from.as_mut();
+        let texts = [
+            Some(&mut self.chat.title),
+            Some(&mut self.message.text),
+            self.sender.as_mut().map(|sender| &mut sender.name),
+            forward.and_then(|forward| forward.name.as_mut()),
+        ];
+        texts.into_iter().flatten().for_each(make_storable);
+    }
+}
+
 /// Makes an event; what was seen before is for the memory to tell.
 #[must_use]
 pub fn detection(
     origin: &Origin,
     mut subject: Subject,
     event: EventKind,
-    find: Finding,
+    mut find: Finding,
     rules: Vec<String>,
     times: Times,
 ) -> Detection {
@@ -124,6 +149,10 @@ pub fn detection(
         coin_type: find.coin_type.as_deref(),
     }
     .id();
+    // Behind the id, which is made of what Telegram has.
+    subject.make_storable();
+    make_storable(&mut find.raw);
+    find.evidence.iter_mut().for_each(make_storable);
     Detection {
         schema_version: SCHEMA_VERSION.to_owned(),
         id,
@@ -165,4 +194,47 @@ pub fn listener(origin: &Origin, backfill: bool) -> Listener {
 fn bounded(mut name: String) -> String {
     codec::truncate(&mut name, 256);
     name
+}
+
+#[cfg(test)]
+mod tests {
+    use tgmesh_proto::detection::{Chat, ChatKind, Message, Sender, SenderKind};
+
+    use super::*;
+
+    #[test]
+    fn no_text_from_outside_keeps_an_event_out_of_the_history() {
+        let bad = || "a\0b".to_owned();
+        let mut subject = Subject {
+            chat: Chat {
+                id: -1,
+                title: bad(),
+                username: None,
+                kind: ChatKind::Channel,
+            },
+            message: Message {
+                id: 1,
+                date_ms: 0,
+                edit_date_ms: None,
+                revision: String::new(),
+                text: bad(),
+                link: None,
+                reply_to: None,
+                forward_from: None,
+            },
+            sender: Some(Sender {
+                id: 1,
+                username: None,
+                name: bad(),
+                kind: SenderKind::User,
+            }),
+            backfill: false,
+            is_ordered: false,
+        };
+        subject.make_storable();
+        let name = subject.sender.map(|sender| sender.name);
+        for text in [subject.chat.title, subject.message.text, name.unwrap_or_default()] {
+            assert_eq!(text, "a\u{fffd}b");
+        }
+    }
 }

@@ -309,10 +309,16 @@ pub fn event(origin: &Origin, mut subject: Subject, told: Told, rules: Vec<Strin
         },
     }
     .id();
-    let (site, chain, raw, link) = match link {
+    let (site, chain, mut raw, mut link) = match link {
         Some(Link { site, chain, raw, url }) => (Some(site), chain, Some(raw), Some(url)),
         None => (None, None, None, None),
     };
+    // Behind the id, which is made of what Telegram has.
+    subject.make_storable();
+    [&mut raw, &mut link]
+        .into_iter()
+        .flatten()
+        .for_each(event::make_storable);
     Match {
         schema_version: SCHEMA_VERSION.to_owned(),
         id,
