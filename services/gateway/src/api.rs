@@ -11,6 +11,7 @@ mod facts;
 mod fault;
 mod filter;
 mod ledgers;
+mod live;
 mod metrics;
 mod openapi;
 mod pace;
@@ -30,6 +31,7 @@ use tgmesh_lifecycle::clock;
 use tgmesh_stream::revocations;
 use warp::reply::{Reply as _, Response};
 
+use crate::address::Place;
 use crate::auth::{Grant, MAX_NAME_BYTES};
 use crate::gateway::Gateway;
 use crate::reader::{Reader, Unanswered};
@@ -57,12 +59,23 @@ pub async fn answer(gateway: Arc<Gateway>, method: &Method, path: &str, query: &
     counted(&gateway, answer)
 }
 
+/// Answers `GET /api/stream`.
+pub fn stream(
+    gateway: &Arc<Gateway>,
+    headers: &HeaderMap,
+    query: &str,
+    place: Place,
+    on_start: impl FnOnce(),
+) -> Response {
+    counted(gateway, live::begin(gateway, headers, query, place, on_start))
+}
+
 /// The answer to one request, in the figures.
 fn counted(gateway: &Gateway, answer: Result<Response, Fault>) -> Response {
     gateway.figures.api_requests.inc();
     answer.unwrap_or_else(|fault| {
         match &fault {
-            Fault::Limited(_) => gateway.figures.api_limited.inc(),
+            Fault::Limited(_) | Fault::Crowded(_) => gateway.figures.api_limited.inc(),
             Fault::Unanswered(_) => gateway.figures.api_unanswered.inc(),
             _ => {}
         }

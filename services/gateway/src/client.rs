@@ -5,25 +5,32 @@ mod requests;
 mod session;
 mod socket;
 mod subscription;
+mod transport;
 
+pub(crate) use transport::{EventStream, event_stream};
+
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use tgmesh_lifecycle::clock;
-use tgmesh_proto::frame::{ClientFrame, CloseCode, ServerFrame};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tgmesh_lifecycle::metrics::Counter;
+use tgmesh_proto::frame::{ClientFrame, CloseCode, Filter, Resume, ServerFrame};
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::address::Place;
 use crate::auth::Grant;
+use crate::connection::Connection;
 use crate::gateway::{Gateway, REVOKED};
 use crate::registry::{Limit, Seat};
 use crate::wire::{Format, Unreadable};
 use bucket::Bucket;
 use session::Session;
 use socket::{Socket, Turn};
+use transport::{Transport, WebSocket};
 
 /// How long a client may take to send its token.
 const AUTH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -53,28 +60,63 @@ const fn ordered(code: CloseCode) -> Gone {
     }
 }
 
-/// Serves a client until one side ends it. `token` is what came with the upgrade.
-pub async fn serve<S>(
+/// What a client that does not speak subscribes to by coming.
+pub struct Request {
+    /// Id of the subscription.
+    pub id: String,
+    /// What it wants.
+    pub filter: Filter,
+    /// From where.
+    pub resume: Option<Resume>,
+}
+
+/// Serves a client whose task may panic: it ends alone.
+pub async fn alone(panics: Counter, serving: impl Future<Output = ()>) {
+    if AssertUnwindSafe(serving).catch_unwind().await.is_err() {
+        panics.inc();
+        tracing::error!("a client's task panicked; its connection is closed");
+    }
+}
+
+/// Serves a WebSocket until one side ends it. `token` is what came with the upgrade.
+pub async fn serve(
     gateway: Arc<Gateway>,
-    stream: S,
+    connection: Connection,
     read: Bytes,
     format: Format,
     token: Option<String>,
     place: Place,
-) where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+) {
     let timer = tokio::time::sleep(AUTH_TIMEOUT);
-    let mut socket = Socket::new(stream, &read, format, timer).await;
+    let web_socket = WebSocket::new(connection, &read).await;
     drop(read);
+    let mut socket = Socket::new(web_socket, format, timer);
     let mut subject = None;
     let gone = match gateway.registry.admit(place) {
         Ok(seat) => attend(&gateway, &mut socket, seat, token, &mut subject).await,
         Err(limit) => end(CloseCode::RateLimited, limit.reason()),
     };
+    part(&gateway, socket, gone, subject.as_deref(), place).await;
+}
+
+/// Serves a client whose token was checked, and who only listens, until one side ends it.
+pub async fn serve_events(gateway: Arc<Gateway>, stream: EventStream, seat: Seat, grant: Grant, request: Request) {
+    let (subject, place) = (grant.subject.clone(), seat.place());
+    let mut socket = Socket::new(stream, Format::Json, tokio::time::sleep(AUTH_TIMEOUT));
+    // It never sends a frame.
+    let bucket = Bucket::new(DEFAULT_RATE, Instant::now());
+    let mut session = Session::new(&gateway, seat, grant, bucket);
+    let gone = session.run(&mut socket, Some(request)).await;
+    session.leave();
+    drop(session);
+    part(&gateway, socket, gone, Some(&subject), place).await;
+}
+
+/// Tells a client why it is over, and counts it.
+async fn part<T: Transport>(gateway: &Gateway, socket: Socket<T>, gone: Gone, subject: Option<&str>, place: Place) {
     if let Gone::Closed(code, reason) = gone {
         if let Some(limit) = Limit::of_reason(reason) {
-            gateway.limited(limit, subject.as_deref(), place);
+            gateway.limited(limit, subject, place);
         }
         gateway.figures.closed(code);
         // Spread out, so that a restart does not bring everyone back at the same moment.
@@ -85,15 +127,15 @@ pub async fn serve<S>(
 }
 
 /// The connection's life. Returns why it ends; the seat is given back by then.
-async fn attend<S>(
+async fn attend<T>(
     gateway: &Arc<Gateway>,
-    socket: &mut Socket<S>,
+    socket: &mut Socket<T>,
     mut seat: Seat,
     token: Option<String>,
     subject: &mut Option<String>,
 ) -> Gone
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    T: Transport,
 {
     // After the seat was taken: an order to all either comes before this or reaches the mailbox.
     if gateway.shutdown.soft().is_cancelled() {
@@ -132,15 +174,15 @@ where
         return end(CloseCode::Unauthorized, REVOKED);
     }
     let mut session = Session::new(gateway, seat, grant, bucket);
-    let gone = session.run(socket).await;
+    let gone = session.run(socket, None).await;
     session.leave();
     gone
 }
 
 /// Waits for `{"type":"auth","token":"…"}`.
-async fn first_token<S>(socket: &mut Socket<S>, seat: &Seat, bucket: &mut Bucket) -> Result<String, Gone>
+async fn first_token<T>(socket: &mut Socket<T>, seat: &Seat, bucket: &mut Bucket) -> Result<String, Gone>
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    T: Transport,
 {
     loop {
         match socket.turn(seat.mailbox()).await {
@@ -171,9 +213,9 @@ where
 }
 
 /// Waits until the hub has caught up with the stream, and the revocations are known.
-async fn opened<S>(gateway: &Gateway, socket: &mut Socket<S>, seat: &Seat) -> Result<(), Gone>
+async fn opened<T>(gateway: &Gateway, socket: &mut Socket<T>, seat: &Seat) -> Result<(), Gone>
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    T: Transport,
 {
     if gateway.hub.place().is_some() && gateway.revocations.are_known() {
         return Ok(());

@@ -6,6 +6,7 @@ use tgmesh_proto::frame::CloseCode;
 
 use crate::auth::RingFigures;
 use crate::registry::Limit;
+use crate::tls::TlsFigures;
 
 /// The line in the log.
 pub const SUMMARY: Plan = Plan {
@@ -41,6 +42,8 @@ pub struct Figures {
     pub deliveries: Counter,
     /// Connections that were upgraded.
     pub connections: Counter,
+    /// Streams of Server-Sent Events that were begun.
+    pub event_streams: Counter,
     /// Upgrades that were refused.
     pub refused: Counter,
     /// Tokens that were refused.
@@ -73,6 +76,8 @@ pub struct Figures {
     pub api_unanswered: Counter,
     /// The keys that tokens are checked with.
     pub ring: RingFigures,
+    /// The certificate on the port for clients.
+    pub tls: TlsFigures,
     /// Open, authenticated connections.
     pub clients: Gauge,
     /// Live subscriptions.
@@ -129,6 +134,7 @@ impl Figures {
             ),
             deliveries: metrics.counter("deliveries_total", "Detection frames written to sockets."),
             connections: metrics.counter("connections_total", "Connections upgraded to WebSockets."),
+            event_streams: metrics.counter("event_streams_total", "Streams of Server-Sent Events that were begun."),
             refused: metrics.counter("refused_upgrades_total", "Upgrades refused: bad Origin, bad request."),
             bad_tokens: metrics.counter("bad_tokens_total", "Tokens refused, on WebSockets and in the API."),
             subscriptions: metrics.counter("subscriptions_total", "Subscriptions accepted."),
@@ -162,6 +168,7 @@ impl Figures {
                 "api_unanswered_total",
                 "Requests below /api that the database did not answer: away, busy, or too long a query.",
             ),
+            tls: TlsFigures::new(metrics),
             ring: RingFigures {
                 keys: metrics.gauge("verification_keys", "Keys that tokens are checked with."),
                 taken: metrics.counter(

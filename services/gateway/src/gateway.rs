@@ -118,7 +118,7 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
         )
     })?;
     let addr = listener.local_addr().context("couldn't read the address for clients")?;
-    tracing::info!(%addr, "listening for clients");
+    tracing::info!(%addr, tls = config.tls.is_some(), "listening for clients");
     let reader = config.database.as_ref().map(Reader::new).transpose();
     let reader = reader.context("couldn't set up the connections to Postgres")?;
     let figures = Figures::new(&process.metrics);
@@ -146,8 +146,17 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
     let (matches, revocations) = (process.health.part("matches"), process.health.part("revocations"));
     process.tasks.spawn(
         "http",
-        http_server::serve(listener, Arc::clone(&gateway), process.health.clone()),
+        http_server::serve(
+            listener,
+            config.tls.clone(),
+            Arc::clone(&gateway),
+            process.health.clone(),
+        ),
     );
+    if let Some(tls) = config.tls {
+        let follow = tls.follow(gateway.figures.tls.clone(), process.shutdown.soft());
+        process.tasks.spawn("tls", follow);
+    }
     keep_keys(&gateway, &process);
     process.tasks.spawn("epochs", send_away_on_reset(Arc::clone(&gateway)));
 

@@ -1,33 +1,36 @@
 //! The port for clients: accepts, routes, upgrades.
 
+mod requests;
+
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
-use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::FutureExt as _;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::{Service as _, service_fn};
+use hyper::server::conn::{http1, http2};
+use hyper::service::{Service, service_fn};
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tgmesh_lifecycle::admin;
 use tgmesh_lifecycle::health::Health;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 use warp::Filter;
 use warp::reply::{Reply, Response};
 
 use crate::address::Place;
+use crate::connection::Connection;
 use crate::gateway::Gateway;
 use crate::problem::problem;
+use crate::tls::Tls;
 use crate::upgrade::{Handshake, bearer};
 use crate::{api, assets, client};
+use requests::Requests;
 
 /// How long a request's head may take. It bounds idle keep-alive connections, too.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,6 +40,10 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_HEAD_BYTES: usize = 32 << 10;
 /// Connections that are not (yet) WebSockets. Each costs up to `MAX_HEAD_BYTES`.
 const MAX_HTTP_CONNECTIONS: usize = 1024;
+/// How long an HTTP/2 connection may be without a request.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Requests of one HTTP/2 connection at once.
+const MAX_STREAMS: u32 = 64;
 /// After a failed accept, mostly for want of descriptors: time for some to come free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -44,16 +51,32 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone, Copy)]
 struct Peer(IpAddr);
 
+/// What every request of a connection is told.
+struct With {
+    peer: Peer,
+    permit: Permit,
+}
+
+/// A connection's place among those that are no clients (yet). Requests have it, too.
+#[derive(Debug, Clone)]
+struct Permit(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
+
+impl Permit {
+    fn give_back(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
 /// Serves the port until the process stops; requests in flight are answered.
-pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, health: Health) {
-    let service = warp::service(routes(&gateway, health));
+pub async fn serve(listener: TcpListener, tls: Option<Tls>, gateway: Arc<Gateway>, health: Health) {
+    let service = TowerToHyperService::new(warp::service(routes(&gateway, health)));
     let soft = gateway.shutdown.soft();
     let connections = TaskTracker::new();
     let room = Arc::new(Semaphore::new(MAX_HTTP_CONNECTIONS));
     loop {
-        // The semaphore is never closed.
         let permit = tokio::select! {
-            permit = Arc::clone(&room).acquire_owned() => permit,
+            // The semaphore is never closed.
+            permit = Arc::clone(&room).acquire_owned() => Permit(Arc::new(Mutex::new(permit.ok()))),
             () = soft.cancelled() => break,
         };
         let accepted = tokio::select! {
@@ -68,40 +91,101 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, health: Health)
                 continue;
             }
         };
-        // A frame must not wait for the ack of the one before it.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, %peer, "couldn't set TCP_NODELAY");
-        }
-        let routed = TowerToHyperService::new(service.clone());
-        let with_peer = service_fn(move |mut request: http::Request<Incoming>| {
-            request.extensions_mut().insert(Peer(peer.ip()));
-            routed.call(request)
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT)
-            .max_buf_size(MAX_HEAD_BYTES)
-            .serve_connection(TokioIo::new(stream), with_peer)
-            .with_upgrades();
-        let soft = soft.clone();
+        let (service, tls, gateway) = (service.clone(), tls.clone(), Arc::clone(&gateway));
         connections.spawn(async move {
-            let _permit = permit;
-            let mut connection = std::pin::pin!(connection);
-            let result = tokio::select! {
-                result = connection.as_mut() => result,
-                () = soft.cancelled() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
+            let with = With {
+                peer: Peer(peer.ip()),
+                permit: permit.clone(),
             };
-            if let Err(error) = result {
-                tracing::debug!(%error, %peer, "an HTTP connection failed");
+            if let Err(error) = connection(stream, with, tls, &gateway, service).await {
+                tracing::debug!(error, %peer, "a connection failed");
             }
+            permit.give_back();
         });
     }
     drop(listener);
     connections.close();
     let _ = tokio::time::timeout(HEADER_TIMEOUT / 5, connections.wait()).await;
+}
+
+/// Serves one connection until it is over, or has become a WebSocket.
+async fn connection<S>(
+    stream: TcpStream,
+    with: With,
+    tls: Option<Tls>,
+    gateway: &Gateway,
+    service: S,
+) -> Result<(), String>
+where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Send + Sync + 'static,
+    S::Future: Send,
+{
+    // A frame must not wait for the ack of the one before it.
+    stream
+        .set_nodelay(true)
+        .map_err(|error| format!("couldn't set TCP_NODELAY: {error}"))?;
+    let stream = match tls {
+        None => Connection::Plain(stream),
+        Some(tls) => match tls.accept(stream).await {
+            Ok(stream) => Connection::Tls(Box::new(stream)),
+            Err(error) => {
+                gateway.figures.tls.failed_handshakes.inc();
+                return Err(format!("no TLS: {error}"));
+            }
+        },
+    };
+    let requests = Arc::new(Requests::default());
+    let counted = Arc::clone(&requests);
+    let with_peer = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(with.peer);
+        request.extensions_mut().insert(with.permit.clone());
+        let running = counted.begin();
+        let answer = service.call(request);
+        async move {
+            let _running = running;
+            answer.await
+        }
+    });
+    let soft = gateway.shutdown.soft();
+    if stream.speaks_http2() {
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_header_list_size(MAX_HEAD_BYTES as u32)
+            .keep_alive_interval(HEADER_TIMEOUT)
+            .serve_connection(TokioIo::new(stream), with_peer);
+        let mut connection = std::pin::pin!(connection);
+        let result = tokio::select! {
+            result = connection.as_mut() => result,
+            () = either(soft.cancelled(), requests.none_for(IDLE_TIMEOUT)) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        return result.map_err(|error| error.to_string());
+    }
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), with_peer)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = soft.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    result.map_err(|error| error.to_string())
+}
+
+async fn either(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
+    tokio::select! {
+        () = one => {}
+        () = other => {}
+    }
 }
 
 fn routes(
@@ -120,6 +204,23 @@ fn routes(
         .and(warp::ext::optional::<OnUpgrade>())
         .and(warp::ext::get::<Peer>())
         .map(|gateway, headers: HeaderMap, on_upgrade, peer| upgrade(gateway, &headers, on_upgrade, peer));
+    let stream = warp::path!("api" / "stream")
+        .and(warp::get())
+        .and(query())
+        .and(with_gateway.clone())
+        .and(warp::header::headers_cloned())
+        .and(warp::ext::get::<Peer>())
+        .and(warp::ext::get::<Permit>())
+        .then(
+            |query: String, gateway: Arc<Gateway>, headers: HeaderMap, peer: Peer, permit: Permit| async move {
+                let place = Place::of(gateway.proxies.client(peer.0, &headers));
+                match ready(&gateway, &headers).await {
+                    // It has a place among the clients from now on.
+                    Ok(()) => api::stream(&gateway, &headers, &query, place, || permit.give_back()),
+                    Err(response) => response,
+                }
+            },
+        );
     let api = warp::path("api")
         .and(warp::method())
         .and(warp::path::full())
@@ -167,6 +268,8 @@ fn routes(
         .or(description)
         .unify()
         .or(revocation)
+        .unify()
+        .or(stream)
         .unify()
         .or(api)
         .unify()
@@ -227,26 +330,15 @@ fn upgrade(gateway: Arc<Gateway>, headers: &HeaderMap, on_upgrade: Option<OnUpgr
     gateway.figures.connections.inc();
     let place = Place::of(gateway.proxies.client(peer.0, headers));
     let response = handshake.response();
-    let clients = gateway.clients.clone();
-    clients.spawn(async move {
-        let figures = gateway.figures.clone();
-        // A client that makes its task panic ends alone.
-        if AssertUnwindSafe(upgraded(gateway, handshake, on_upgrade, place))
-            .catch_unwind()
-            .await
-            .is_err()
-        {
-            figures.panics.inc();
-            tracing::error!("a client's task panicked; its connection is closed");
-        }
-    });
+    let (clients, panics) = (gateway.clients.clone(), gateway.figures.panics.clone());
+    clients.spawn(client::alone(panics, upgraded(gateway, handshake, on_upgrade, place)));
     response
 }
 
 async fn upgraded(gateway: Arc<Gateway>, handshake: Handshake, on_upgrade: OnUpgrade, place: Place) {
     let parts = match on_upgrade.await {
-        // The accept loop above made it: it is a TcpStream.
-        Ok(upgraded) => upgraded.downcast::<TokioIo<TcpStream>>(),
+        // `connection` above made it.
+        Ok(upgraded) => upgraded.downcast::<TokioIo<Connection>>(),
         Err(error) => {
             tracing::debug!(%error, "an upgrade failed");
             return;
@@ -257,6 +349,6 @@ async fn upgraded(gateway: Arc<Gateway>, handshake: Handshake, on_upgrade: OnUpg
         let (format, token) = (handshake.format, handshake.token);
         client::serve(gateway, parts.io.into_inner(), read, format, token, place).await;
     } else {
-        tracing::error!("an upgraded connection is no TCP stream");
+        tracing::error!("an upgraded connection is none of ours");
     }
 }

@@ -12,6 +12,7 @@ use tgmesh_stream::{NatsArgs, NatsConfig};
 use crate::address::Proxies;
 use crate::auth::{Algorithm, Endpoint, Keys, Ring, Verifier};
 use crate::registry::Bounds;
+use crate::tls::Tls;
 use crate::upgrade::Origins;
 
 /// Shortest secret for HS256 (RFC 7518, 3.2: at least as long as the hash).
@@ -46,6 +47,13 @@ pub struct Args {
     /// Proxies whose X-Forwarded-For tells a client's address: addresses and networks, comma separated
     #[arg(long, env = "TRUSTED_PROXIES", value_name = "LIST")]
     trusted_proxies: Option<String>,
+    /// Certificates for TLS on the port for clients, PEM, the server's own first; read again when
+    /// they change. Without it the port speaks plain HTTP
+    #[arg(long, env = "TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of --tls-cert, PEM
+    #[arg(long, env = "TLS_KEY", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
     #[arg(
         long,
         env = "JWT_ALGORITHM",
@@ -76,6 +84,8 @@ pub struct Args {
 pub struct Config {
     /// Address for clients.
     pub listen: SocketAddr,
+    /// TLS for clients; nothing where it ends before this process.
+    pub tls: Option<Tls>,
     /// Checks tokens.
     pub verifier: Verifier,
     /// Web origins that may open a WebSocket.
@@ -108,6 +118,7 @@ impl Settings for Args {
         let per_subject = per(faults, "MAX_CONNECTIONS_PER_SUBJECT", &self.max_connections_per_subject);
         let per_address = per(faults, "MAX_CONNECTIONS_PER_ADDRESS", &self.max_connections_per_address);
         let proxies = faults.optional("TRUSTED_PROXIES", self.trusted_proxies.as_deref(), Proxies::parse);
+        let tls = self.tls(faults);
         let ring = self.ring(faults);
         let audience = faults.value("JWT_AUDIENCE", &self.jwt_audience, not_empty);
         let issuer = faults.optional("JWT_ISSUER", self.jwt_issuer.as_deref(), settings::text);
@@ -115,6 +126,7 @@ impl Settings for Args {
         let database = faults.secret("DATABASE_URL", |url| DbConfig::parse(url.expose_secret()));
         Some(Config {
             listen: listen?,
+            tls: tls?,
             verifier: Verifier::new(ring?, &audience?, issuer?.as_deref()),
             origins: origins?.unwrap_or_default(),
             bounds: Bounds {
@@ -130,6 +142,24 @@ impl Settings for Args {
 }
 
 impl Args {
+    fn tls(&self, faults: &mut Faults) -> Option<Option<Tls>> {
+        match (&self.tls_cert, &self.tls_key) {
+            (None, None) => Some(None),
+            (Some(certificate), Some(key)) => Tls::read(certificate, key)
+                .map_err(|problem| faults.add("TLS_CERT", problem))
+                .ok()
+                .map(Some),
+            (Some(_), None) => {
+                faults.add("TLS_KEY", "is required where TLS_CERT is set");
+                None
+            }
+            (None, Some(_)) => {
+                faults.add("TLS_CERT", "is required where TLS_KEY is set");
+                None
+            }
+        }
+    }
+
     fn ring(&self, faults: &mut Faults) -> Option<Arc<Ring>> {
         let algorithm = faults.value("JWT_ALGORITHM", &self.jwt_algorithm, Algorithm::parse);
         let secret = faults.secret("JWT_SECRET", secret);

@@ -29,6 +29,8 @@ pub enum Fault {
     TooLarge,
     /// Too many requests.
     Limited(Duration),
+    /// Too many clients, of one kind or in all.
+    Crowded(&'static str),
     /// The gateway, or what it needs, is not there yet.
     NotReady(&'static str),
     /// The database gave no answer.
@@ -55,6 +57,7 @@ impl Fault {
                 "the body is larger than 4096 bytes, or broke off",
             ),
             Self::Limited(wait) => try_again(StatusCode::TOO_MANY_REQUESTS, "too many requests, wait a little", *wait),
+            Self::Crowded(detail) => try_again(StatusCode::TOO_MANY_REQUESTS, detail, Duration::from_secs(5)),
             Self::NotReady(detail) => try_again(StatusCode::SERVICE_UNAVAILABLE, detail, Duration::from_secs(1)),
             Self::Unanswered(unanswered) => refuse(unanswered),
         }

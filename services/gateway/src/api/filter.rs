@@ -34,30 +34,10 @@ impl Asked {
     /// # Errors
     /// When one cannot be read, or the search in texts is too wide.
     pub fn read(params: &mut Params, rights: &Rights, now_us: i64) -> Result<Self, Bad> {
-        let filter = Filter {
-            chats: params.list("chats", params::id)?,
-            families: params.list("families", family)?,
-            chains: params.list("chains", params::text)?,
-            addresses: params.list("addresses", |text| params::text(text).map(|text| canonical(&text)))?,
-            senders: params.list("senders", params::id)?,
-            rules: params.list("rules", params::text)?,
-            text: params.read("text", params::text)?,
-            min_confidence: params.read("min_confidence", |text| {
-                text.parse().map_err(|_| "must be a number from 0 to 1".to_owned())
-            })?,
-            events: params.list("events", event)?,
-            unique_within: params.read("unique_within", params::text)?,
-            backfill: params.read("backfill", params::flag)?.unwrap_or_default(),
-            matches: params.read("matches", params::flag)?.unwrap_or_default(),
-        };
+        let filter = filter(params)?;
         let since_us = params.read("since", params::time)?;
         let until_us = params.read("until", params::time)?;
-        // The same bounds as for live subscriptions. Its message begins with the name.
-        let matcher = Matcher::compile(&filter).map_err(|bad| {
-            let message = bad.to_string();
-            let (name, problem) = message.split_once([' ', ':']).unwrap_or(("filter", &message));
-            Bad::new(name, problem.trim())
-        })?;
+        let matcher = compile(&filter)?;
         if filter.text.is_some() {
             check_text(&filter, since_us, until_us, now_us)?;
         }
@@ -86,6 +66,42 @@ impl Asked {
             },
         })
     }
+}
+
+/// Reads the filter's own parameters: the names of the WebSocket's filter.
+///
+/// # Errors
+/// When one cannot be read.
+pub fn filter(params: &mut Params) -> Result<Filter, Bad> {
+    Ok(Filter {
+        chats: params.list("chats", params::id)?,
+        families: params.list("families", family)?,
+        chains: params.list("chains", params::text)?,
+        addresses: params.list("addresses", |text| params::text(text).map(|text| canonical(&text)))?,
+        senders: params.list("senders", params::id)?,
+        rules: params.list("rules", params::text)?,
+        text: params.read("text", params::text)?,
+        min_confidence: params.read("min_confidence", |text| {
+            text.parse().map_err(|_| "must be a number from 0 to 1".to_owned())
+        })?,
+        events: params.list("events", event)?,
+        unique_within: params.read("unique_within", params::text)?,
+        backfill: params.read("backfill", params::flag)?.unwrap_or_default(),
+        matches: params.read("matches", params::flag)?.unwrap_or_default(),
+    })
+}
+
+/// Makes a matcher of it, within the bounds of live subscriptions.
+///
+/// # Errors
+/// When one of its values is out of them.
+pub fn compile(filter: &Filter) -> Result<Matcher, Bad> {
+    Matcher::compile(filter).map_err(|bad| {
+        // Its message begins with the name.
+        let message = bad.to_string();
+        let (name, problem) = message.split_once([' ', ':']).unwrap_or(("filter", &message));
+        Bad::new(name, problem.trim())
+    })
 }
 
 /// Which events these rights let see.

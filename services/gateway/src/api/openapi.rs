@@ -6,7 +6,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
 use tgmesh_proto::detection::Family;
-use tgmesh_proto::frame::{EventName, MAX_PATTERN_BYTES};
+use tgmesh_proto::frame::{EventName, MAX_LAST, MAX_PATTERN_BYTES};
 
 use super::answers::{Address, AuditEntries, Chats, DeadLetters, Events, Problem, Sender};
 use super::detections::{DEFAULT_LIMIT, MAX_LIMIT};
@@ -26,6 +26,14 @@ fn document() -> Value {
     let problem = schema::<Problem>(&mut schemas);
     let paths = json!({
         "/api/detections": get("Past events, newest first", detections(), &ok_events(&mut schemas), &["403"]),
+        "/api/stream": get(
+            "Live events as Server-Sent Events; each one's data is a frame of the WebSocket",
+            stream(),
+            &json!({ "description": "Events until one side ends it", "content": {
+                "text/event-stream": { "schema": { "type": "string" } },
+            } }),
+            &[],
+        ),
         "/api/addresses/{address}": get(
             "What is known of an address within the chats that may be seen",
             json!([path("address", "EVM in any case", json!({"type": "string", "minLength": 1, "maxLength": 256}))]),
@@ -170,11 +178,32 @@ fn times() -> [Value; 2] {
 }
 
 fn detections() -> Value {
+    let mut parameters = filter();
+    parameters.extend([limit(), page_cursor()]);
+    parameters.extend(times());
+    parameters.into()
+}
+
+fn stream() -> Value {
+    let mut parameters = filter();
+    parameters.push(query(
+        "last",
+        "Begin with so many past events",
+        json!({"type": "integer", "minimum": 1, "maximum": MAX_LAST}),
+    ));
+    parameters.push(json!({
+        "name": "Last-Event-ID", "in": "header", "description": "`id` of the last event that was handled",
+        "schema": {"type": "string", "pattern": "^.+:[0-9]{1,19}$"},
+    }));
+    parameters.into()
+}
+
+fn filter() -> Vec<Value> {
     let id = json!({"type": "integer", "format": "int64"});
     let word = json!({"type": "string", "minLength": 1});
     let families: Vec<&str> = Family::ALL.iter().map(|family| family.as_str()).collect();
     let events: Vec<&str> = EventName::ALL.iter().map(|event| event.as_str()).collect();
-    let mut parameters = vec![
+    vec![
         list("chats", "Bot API ids", &id),
         list(
             "families",
@@ -212,11 +241,7 @@ fn detections() -> Value {
             "Whether events without an address are wanted",
             json!({"type": "boolean", "default": false}),
         ),
-        limit(),
-        page_cursor(),
-    ];
-    parameters.extend(times());
-    parameters.into()
+    ]
 }
 
 fn audit() -> Value {

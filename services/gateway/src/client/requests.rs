@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use tgmesh_lifecycle::clock;
 use tgmesh_proto::frame::{ClientFrame, CloseCode, ErrorCode, Filter, Resume, ServerFrame};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::session::{Session, TICK};
 use super::socket::Socket;
 use super::subscription::Subscription;
+use super::transport::Transport;
 use super::{DEFAULT_RATE, Gone, end, until_expiry};
 use crate::filter::Matcher;
 use crate::hub::Sub;
@@ -29,9 +29,9 @@ const MAX_ID_BYTES: usize = 64;
 
 impl Session {
     /// Handles what the client sent.
-    pub(super) async fn inbound<S>(&mut self, socket: &mut Socket<S>, message: &Message) -> Result<(), Gone>
+    pub(super) async fn inbound<T>(&mut self, socket: &mut Socket<T>, message: &Message) -> Result<(), Gone>
     where
-        S: AsyncRead + AsyncWrite + Unpin,
+        T: Transport,
     {
         let now = Instant::now();
         self.heard = now;
@@ -73,15 +73,15 @@ impl Session {
         Ok(())
     }
 
-    fn subscribe<S>(
+    pub(super) fn subscribe<T>(
         &mut self,
-        socket: &mut Socket<S>,
+        socket: &mut Socket<T>,
         id: &str,
         asked: Filter,
         resume: Option<Resume>,
     ) -> Result<(), (ErrorCode, String)>
     where
-        S: AsyncRead + AsyncWrite + Unpin,
+        T: Transport,
     {
         if id.is_empty() || id.len() > MAX_ID_BYTES {
             return Err((ErrorCode::BadId, format!("an id has 1 to {MAX_ID_BYTES} bytes")));
@@ -136,20 +136,21 @@ impl Session {
             subscription.is_live_now();
             let epoch = place.epoch.to_string();
             let id = sub.id.to_string();
-            socket.send(&ServerFrame::Subscribed {
+            let subscribed = ServerFrame::Subscribed {
                 id,
                 epoch,
                 seq,
                 filter,
                 recovered: false,
                 oldest: None,
-            });
+            };
+            socket.send_at(&subscribed, seq);
         }
         self.subscriptions.push(subscription);
         Ok(())
     }
 
-    fn unsubscribe<S: AsyncRead + AsyncWrite + Unpin>(&mut self, socket: &mut Socket<S>, id: String) {
+    fn unsubscribe<T: Transport>(&mut self, socket: &mut Socket<T>, id: String) {
         match self
             .subscriptions
             .iter()
@@ -170,9 +171,9 @@ impl Session {
     }
 
     /// Renewal: another token of the same subject. Its rights apply at once, to what waits as well.
-    async fn renew<S>(&mut self, socket: &mut Socket<S>, token: &str) -> Result<(), Gone>
+    async fn renew<T>(&mut self, socket: &mut Socket<T>, token: &str) -> Result<(), Gone>
     where
-        S: AsyncRead + AsyncWrite + Unpin,
+        T: Transport,
     {
         self.gateway.verifier.learn(token).await;
         let grant = self
@@ -222,9 +223,9 @@ impl Session {
         }
     }
 
-    fn refuse<S>(&self, socket: &mut Socket<S>, id: Option<String>, code: ErrorCode, message: String)
+    pub(super) fn refuse<T>(&self, socket: &mut Socket<T>, id: Option<String>, code: ErrorCode, message: String)
     where
-        S: AsyncRead + AsyncWrite + Unpin,
+        T: Transport,
     {
         self.gateway.figures.errors.inc();
         if code == ErrorCode::TooManySubscriptions {

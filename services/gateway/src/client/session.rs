@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use tgmesh_lifecycle::clock;
 use tgmesh_lifecycle::trace::TraceParent;
 use tgmesh_proto::frame::{CloseCode, ServerFrame};
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::bucket::Bucket;
 use super::socket::{Socket, Turn};
 use super::subscription::Subscription;
-use super::{Gone, end, meaning, ordered, until_expiry};
+use super::transport::Transport;
+use super::{Gone, Request, end, meaning, ordered, until_expiry};
 use crate::auth::Grant;
 use crate::event::{Event, View};
 use crate::gateway::Gateway;
@@ -96,8 +96,8 @@ impl Session {
         }
     }
 
-    /// Serves the client. Returns why it ends.
-    pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(&mut self, socket: &mut Socket<S>) -> Gone {
+    /// Serves the client; `first` is what it subscribed to by coming. Returns why it ends.
+    pub async fn run<T: Transport>(&mut self, socket: &mut Socket<T>, first: Option<Request>) -> Gone {
         if let Err(gone) = self.welcome(socket) {
             return gone;
         }
@@ -111,6 +111,11 @@ impl Session {
                 ("role", self.grant.rights.role.as_str().to_owned()),
             ],
         );
+        if let Some(Request { id, filter, resume }) = first
+            && let Err((code, text)) = self.subscribe(socket, &id, filter, resume)
+        {
+            self.refuse(socket, Some(id), code, text);
+        }
         // Spread out, so that connections that were made together do not tick together.
         let first = TICK.mul_f64(rand::random_range(0.25..1.0));
         socket
@@ -149,7 +154,7 @@ impl Session {
         tracing::debug!(session = self.name, "a client left");
     }
 
-    pub(super) fn welcome<S: AsyncRead + AsyncWrite + Unpin>(&self, socket: &mut Socket<S>) -> Result<(), Gone> {
+    pub(super) fn welcome<T: Transport>(&self, socket: &mut Socket<T>) -> Result<(), Gone> {
         let Some(place) = self.gateway.hub.place() else {
             return Err(end(CloseCode::GoingAway, "not ready yet"));
         };
@@ -163,7 +168,7 @@ impl Session {
         Ok(())
     }
 
-    fn render<S: AsyncRead + AsyncWrite + Unpin>(&mut self, socket: &mut Socket<S>) {
+    fn render<T: Transport>(&mut self, socket: &mut Socket<T>) {
         let mut items = std::mem::take(&mut self.items);
         self.seat.mailbox().take(BATCH, &mut items);
         for item in items.drain(..) {
@@ -172,7 +177,7 @@ impl Session {
         self.items = items;
     }
 
-    fn render_one<S: AsyncRead + AsyncWrite + Unpin>(&mut self, socket: &mut Socket<S>, item: Item) {
+    fn render_one<T: Transport>(&mut self, socket: &mut Socket<T>, item: Item) {
         let key = item.key();
         // What is left of a subscription that ended is dropped.
         let Some(subscription) = self.subscriptions.iter_mut().find(|one| one.sub.key == key) else {
@@ -197,7 +202,7 @@ impl Session {
             Item::Match(_, event) => {
                 if self.grant.rights.permit_match(&event.data) && subscription.passes_match(&event) {
                     let id = Arc::clone(&subscription.sub.id);
-                    socket.send_encoded(event.frame(socket.format(), self.view(), &id));
+                    socket.send_encoded(event.frame(socket.format(), self.view(), &id), None);
                     self.gateway.figures.match_deliveries.inc();
                 }
             }
@@ -233,8 +238,8 @@ impl Session {
         }
     }
 
-    fn deliver<S: AsyncRead + AsyncWrite + Unpin>(&self, socket: &mut Socket<S>, event: &Event, id: &Arc<str>) {
-        socket.send_encoded(event.frame(socket.format(), self.view(), id));
+    fn deliver<T: Transport>(&self, socket: &mut Socket<T>, event: &Event, id: &Arc<str>) {
+        socket.send_encoded(event.frame(socket.format(), self.view(), id), Some(event.seq));
     }
 
     fn view(&self) -> View {
@@ -270,7 +275,7 @@ impl Session {
         }
     }
 
-    fn tick<S: AsyncRead + AsyncWrite + Unpin>(&mut self, socket: &mut Socket<S>) -> Result<(), Gone> {
+    fn tick<T: Transport>(&mut self, socket: &mut Socket<T>) -> Result<(), Gone> {
         let now = Instant::now();
         if now >= self.expires {
             return Err(end(CloseCode::Expired, "the token has expired"));
@@ -284,7 +289,7 @@ impl Session {
             return Err(end(CloseCode::TooSlow, Limit::Pace.reason()));
         }
         let silence = now.saturating_duration_since(self.heard);
-        if silence >= SILENCE_LIMIT {
+        if socket.hears() && silence >= SILENCE_LIMIT {
             tracing::debug!(
                 session = self.name,
                 silence_s = silence.as_secs(),
@@ -304,7 +309,7 @@ impl Session {
     }
 
     /// Tells every subscription's position that is due.
-    fn positions<S: AsyncRead + AsyncWrite + Unpin>(&mut self, socket: &mut Socket<S>, now: Instant) {
+    fn positions<T: Transport>(&mut self, socket: &mut Socket<T>, now: Instant) {
         let Some(place) = self.gateway.hub.place() else { return };
         let mailbox = self.seat.mailbox();
         // At a moment at which nothing waits, a live subscription has everything up to the head.
@@ -317,11 +322,12 @@ impl Session {
             }
             if subscription.position != told || now.saturating_duration_since(at) >= POSITION_EVERY {
                 subscription.told = Some((subscription.position, now));
-                socket.send(&ServerFrame::Position {
+                let position = ServerFrame::Position {
                     id: subscription.sub.id.to_string(),
                     epoch: place.epoch.to_string(),
                     seq: subscription.position,
-                });
+                };
+                socket.send_at(&position, subscription.position);
             }
         }
     }

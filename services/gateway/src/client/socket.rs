@@ -1,4 +1,4 @@
-//! One WebSocket: reads and writes make progress side by side in one task.
+//! One client's frames: reads and writes make progress side by side in one task.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -6,31 +6,13 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::{SinkExt as _, StreamExt as _};
 use tgmesh_proto::frame::{CloseCode, ServerFrame};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::Sleep;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use super::transport::Transport;
 use crate::mailbox::Mailbox;
 use crate::wire::Format;
-
-/// Largest frame from a client: room for a token, or for a filter of some hundred addresses.
-pub(super) const MAX_FRAME_BYTES: usize = 16 << 10;
-/// The library allocates this at once for each connection, and more only while a frame needs it.
-const READ_BUFFER: usize = 1 << 10;
-/// Frames are collected up to this size before they are written; it is allocated by use.
-const WRITE_BUFFER: usize = 8 << 10;
-/// Room for the largest frame besides: an event of 64 KiB, every byte of it escaped in JSON.
-const MAX_WRITE_BUFFER: usize = 1 << 20;
-/// How long a client may take to answer the closing handshake.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long, and how much, is read from a client after that: closing a socket with unread bytes
-/// would make the kernel take back what was written, the close code included.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: u64 = 16 << 20;
 
 /// What a socket is ready for.
 pub(super) enum Turn {
@@ -48,29 +30,22 @@ pub(super) enum Turn {
     Flushed,
 }
 
-pub(super) struct Socket<S> {
-    stream: WebSocketStream<S>,
+pub(super) struct Socket<T> {
+    transport: T,
     format: Format,
-    outbox: VecDeque<Message>,
+    /// With the place from which a client goes on that has seen it.
+    outbox: VecDeque<(Message, Option<u64>)>,
     /// Whether something was written since the last flush.
     unflushed: bool,
     blocked_since: Option<Instant>,
     pub timer: Pin<Box<Sleep>>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
-    /// A socket after the upgrade, with what was read behind it.
-    pub async fn new(stream: S, read: &Bytes, format: Format, timer: Sleep) -> Self {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER)
-            .write_buffer_size(WRITE_BUFFER)
-            .max_write_buffer_size(MAX_WRITE_BUFFER)
-            .max_message_size(Some(MAX_FRAME_BYTES))
-            .max_frame_size(Some(MAX_FRAME_BYTES));
-        let stream = WebSocketStream::from_partially_read(stream, read.to_vec(), Role::Server, Some(config)).await;
+impl<T: Transport> Socket<T> {
+    pub fn new(transport: T, format: Format, timer: Sleep) -> Self {
         let timer = Box::pin(timer);
         Self {
-            stream,
+            transport,
             format,
             outbox: VecDeque::new(),
             unflushed: false,
@@ -79,23 +54,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
     }
 
+    /// Whether the client can be expected to say something.
+    pub fn hears(&self) -> bool {
+        T::HEARS
+    }
+
     pub fn format(&self) -> Format {
         self.format
     }
 
     /// Queues a frame.
     pub fn send(&mut self, frame: &ServerFrame) {
-        self.outbox.push_back(self.format.encode(frame));
+        self.outbox.push_back((self.format.encode(frame), None));
+    }
+
+    /// As [`Socket::send`]; a client that has seen it goes on behind `seq`.
+    pub fn send_at(&mut self, frame: &ServerFrame, seq: u64) {
+        self.outbox.push_back((self.format.encode(frame), Some(seq)));
     }
 
     /// Queues a frame that is encoded already.
-    pub fn send_encoded(&mut self, frame: Bytes) {
-        self.outbox.push_back(self.format.message(frame));
+    pub fn send_encoded(&mut self, frame: Bytes, seq: Option<u64>) {
+        self.outbox.push_back((self.format.message(frame), seq));
     }
 
     /// Queues a ping of the protocol.
     pub fn ping(&mut self) {
-        self.outbox.push_back(Message::Ping(Bytes::new()));
+        self.outbox.push_back((Message::Ping(Bytes::new()), None));
     }
 
     /// The library has queued an answer of its own, a pong, that a flush sends.
@@ -123,14 +108,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             return Poll::Ready(Turn::Tick);
         }
         // Reads first: how often a client may speak is bounded, how often it is spoken to is not.
-        match self.stream.poll_next_unpin(context) {
+        match self.transport.poll_next(context) {
             Poll::Ready(Some(Ok(message))) => return Poll::Ready(Turn::Inbound(message)),
             Poll::Ready(Some(Err(error))) => return Poll::Ready(Turn::Ended(Some(error))),
             Poll::Ready(None) => return Poll::Ready(Turn::Ended(None)),
             Poll::Pending => {}
         }
         while !self.outbox.is_empty() {
-            match self.stream.poll_ready_unpin(context) {
+            match self.transport.poll_ready(context) {
                 Poll::Ready(Ok(())) => self.blocked_since = None,
                 Poll::Ready(Err(error)) => return Poll::Ready(Turn::Ended(Some(error))),
                 Poll::Pending => {
@@ -138,8 +123,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                     return Poll::Pending;
                 }
             }
-            if let Some(message) = self.outbox.pop_front()
-                && let Err(error) = self.stream.start_send_unpin(message)
+            if let Some((message, seq)) = self.outbox.pop_front()
+                && let Err(error) = self.transport.start(message, seq)
             {
                 return Poll::Ready(Turn::Ended(Some(error)));
             }
@@ -150,7 +135,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             return Poll::Ready(Turn::Mail);
         }
         if self.unflushed {
-            match self.stream.poll_flush_unpin(context) {
+            match self.transport.poll_flush(context) {
                 Poll::Ready(Ok(())) => {
                     self.unflushed = false;
                     self.blocked_since = None;
@@ -170,26 +155,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     /// Says why, and ends the connection. What is queued and not yet written is dropped: the
     /// client asks for it again when it comes back.
-    pub async fn close(mut self, code: CloseCode, reason: &'static str, before: Option<ServerFrame>) {
-        let frame = CloseFrame {
-            code: code.code().into(),
-            reason: reason.into(),
-        };
-        let farewell = async {
-            if let Some(before) = before {
-                self.stream.feed(self.format.encode(&before)).await?;
-            }
-            self.stream.send(Message::Close(Some(frame))).await?;
-            // The client's answer; everything before it is of no interest any more.
-            while self.stream.next().await.transpose()?.is_some() {}
-            Ok::<_, Error>(())
-        };
-        let _ = tokio::time::timeout(CLOSE_TIMEOUT, farewell).await;
-        let stream = self.stream.get_mut();
-        let linger = async {
-            stream.shutdown().await?;
-            tokio::io::copy(&mut stream.take(LINGER_BYTES), &mut tokio::io::sink()).await
-        };
-        let _ = tokio::time::timeout(LINGER, linger).await;
+    pub async fn close(self, code: CloseCode, reason: &'static str, before: Option<ServerFrame>) {
+        let before = before.map(|frame| self.format.encode(&frame));
+        self.transport.close(before, code, reason).await;
     }
 }

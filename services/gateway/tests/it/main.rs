@@ -3,6 +3,7 @@
 mod auth;
 mod autobahn;
 mod clients;
+mod event_stream;
 mod figures;
 mod fuzz;
 mod history;
@@ -23,6 +24,7 @@ mod settings;
 mod shutdown;
 mod socket;
 mod storm;
+mod tls;
 mod tokens;
 mod unique;
 mod world;

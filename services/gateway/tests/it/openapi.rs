@@ -31,6 +31,8 @@ async fn the_api_keeps_to_its_description() {
         .arg(repo_root().join("services/gateway/tests/schemathesis.toml"))
         .arg("run")
         .arg(past.world.url("/openapi.json"))
+        // Its answers do not end.
+        .args(["--exclude-path", "/api/stream"])
         .arg("--header")
         .arg(format!("Authorization: Bearer {}", token(&json!({}))))
         .args(["--seed", &seed.to_string(), "--max-examples", &examples.to_string()]);

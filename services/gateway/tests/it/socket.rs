@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -12,8 +13,8 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 /// Nothing in these tests takes longer than this unless it is broken.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-pub struct Socket {
-    pub stream: WebSocketStream<TcpStream>,
+pub struct Socket<S = TcpStream> {
+    pub stream: WebSocketStream<S>,
     msgpack: bool,
 }
 
@@ -50,7 +51,22 @@ impl Socket {
 
     /// Opens one over a connection that may break. The subprotocol that was chosen comes with it.
     pub async fn over(stream: TcpStream, opening: &Opening) -> Result<(Self, Option<String>), Error> {
+        stream.set_nodelay(true)?;
         let port = stream.peer_addr()?.port();
+        Self::through(stream, port, opening).await
+    }
+
+    /// Opens one with a token and takes `welcome`.
+    pub async fn welcomed(port: u16, token: &str) -> (Self, Value) {
+        let (mut socket, _) = Self::open(port, &Opening::bearer(token)).await.expect("101");
+        let welcome = socket.expect("welcome").await;
+        (socket, welcome)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
+    /// Opens one through whatever leads to the gateway's port.
+    pub async fn through(stream: S, port: u16, opening: &Opening) -> Result<(Self, Option<String>), Error> {
         let mut request = format!("ws://127.0.0.1:{port}/ws")
             .into_client_request()
             .expect("a good URL");
@@ -70,19 +86,11 @@ impl Socket {
                     .insert(name, value.parse().expect("a header value"));
             }
         }
-        stream.set_nodelay(true)?;
         let (stream, response) = tokio_tungstenite::client_async(request, stream).await?;
         let protocol = response.headers().get("sec-websocket-protocol");
         let protocol = protocol.map(|value| value.to_str().expect("ASCII").to_owned());
         let msgpack = protocol.as_deref() == Some("tgmesh.v1.msgpack");
         Ok((Self { stream, msgpack }, protocol))
-    }
-
-    /// Opens one with a token and takes `welcome`.
-    pub async fn welcomed(port: u16, token: &str) -> (Self, Value) {
-        let (mut socket, _) = Self::open(port, &Opening::bearer(token)).await.expect("101");
-        let welcome = socket.expect("welcome").await;
-        (socket, welcome)
     }
 
     pub async fn send(&mut self, frame: &Value) {

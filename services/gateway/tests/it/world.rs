@@ -77,7 +77,7 @@ impl World {
     /// A gateway of the test's own, once it is ready.
     pub async fn spawn_gateway(&self, port: u16, admin_port: u16) -> Process {
         let gateway = self.begin_gateway(port, admin_port);
-        let url = format!("http://127.0.0.1:{port}/readyz");
+        let url = format!("http://127.0.0.1:{admin_port}/readyz");
         eventually(PATIENCE, "the gateway is ready", || async {
             reqwest::get(&url).await.is_ok_and(|response| response.status() == 200)
         })
