@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tgmesh_lifecycle::clock;
 use tgmesh_lifecycle::metrics::Counter;
 use tgmesh_proto::frame::{ClientFrame, CloseCode, Filter, Resume, ServerFrame};
@@ -36,6 +37,10 @@ use transport::{Transport, WebSocket};
 const AUTH_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an authenticated client waits for a gateway that is still catching up.
 const START_TIMEOUT: Duration = Duration::from_secs(5);
+/// Over which clients come back, however few they are.
+const SHORTEST_SPREAD_MS: u64 = 1_800;
+/// Clients that are asked to come back in a second: a core does two to three times as many.
+const RECONNECTS_PER_S: u64 = 2_000;
 /// Frames a second, where the token says nothing: a person's browser needs far fewer.
 const DEFAULT_RATE: f64 = 50.0;
 
@@ -78,84 +83,107 @@ pub async fn alone(panics: Counter, serving: impl Future<Output = ()>) {
     }
 }
 
-/// Serves a WebSocket until one side ends it. `token` is what came with the upgrade.
-pub async fn serve(
-    gateway: Arc<Gateway>,
-    connection: Connection,
-    read: Bytes,
-    format: Format,
-    token: Option<String>,
-    place: Place,
-) {
-    let timer = tokio::time::sleep(AUTH_TIMEOUT);
-    let web_socket = WebSocket::new(connection, &read).await;
-    drop(read);
-    let mut socket = Socket::new(web_socket, format, timer);
-    let mut subject = None;
-    let gone = match gateway.registry.admit(place) {
-        Ok(seat) => attend(&gateway, &mut socket, seat, token, &mut subject).await,
-        Err(limit) => end(CloseCode::RateLimited, limit.reason()),
+/// A connection that was upgraded, and what the request said.
+pub struct Arrival {
+    /// To the client.
+    pub connection: Connection,
+    /// What came behind the request.
+    pub read: Bytes,
+    /// How frames are written.
+    pub format: Format,
+    /// What came with the upgrade.
+    pub token: Option<String>,
+}
+
+/// A client's way in, until it may stay; or why it may not, and whose token it showed.
+type Entered = (Box<Socket<WebSocket>>, Result<Box<Session>, (Gone, Option<String>)>);
+
+/// Serves a WebSocket, once it arrives, until one side ends it.
+pub async fn serve(gateway: Arc<Gateway>, arriving: BoxFuture<'static, Option<Arrival>>, place: Place) {
+    // The way in and the way out have boxes of their own: what they need besides is much, and must
+    // not be kept for as long as a client stays.
+    let Some((mut socket, entered)) = Box::pin(enter(&gateway, arriving, place)).await else {
+        return;
     };
-    part(&gateway, socket, gone, subject.as_deref(), place).await;
+    let (gone, subject) = match entered {
+        Ok(mut session) => (session.run(&mut socket, None).await, Some(session.leave())),
+        Err(refused) => refused,
+    };
+    Box::pin(part(&gateway, *socket, gone, subject, place)).await;
 }
 
 /// Serves a client whose token was checked, and who only listens, until one side ends it.
 pub async fn serve_events(gateway: Arc<Gateway>, stream: EventStream, seat: Seat, grant: Grant, request: Request) {
-    let (subject, place) = (grant.subject.clone(), seat.place());
-    let mut socket = Socket::new(stream, Format::Json, tokio::time::sleep(AUTH_TIMEOUT));
+    let place = seat.place();
+    let mut socket = Box::new(Socket::new(stream, Format::Json));
     // It never sends a frame.
     let bucket = Bucket::new(DEFAULT_RATE, Instant::now());
-    let mut session = Session::new(&gateway, seat, grant, bucket);
-    let gone = session.run(&mut socket, Some(request)).await;
-    session.leave();
-    drop(session);
-    part(&gateway, socket, gone, Some(&subject), place).await;
+    let mut session = Box::new(Session::new(&gateway, seat, grant, bucket));
+    let gone = session.run(&mut socket, Some(Box::new(request))).await;
+    let subject = session.leave();
+    Box::pin(part(&gateway, *socket, gone, Some(subject), place)).await;
+}
+
+async fn enter(gateway: &Arc<Gateway>, arriving: BoxFuture<'static, Option<Arrival>>, place: Place) -> Option<Entered> {
+    let arrival = arriving.await?;
+    let web_socket = WebSocket::new(arrival.connection, &arrival.read).await;
+    let mut socket = Box::new(Socket::new(web_socket, arrival.format));
+    let mut subject = None;
+    let session = match gateway.registry.admit(place) {
+        Ok(seat) => attend(gateway, &mut socket, seat, arrival.token, &mut subject).await,
+        Err(limit) => Err(end(CloseCode::RateLimited, limit.reason())),
+    };
+    Some((socket, session.map(Box::new).map_err(|gone| (gone, subject))))
 }
 
 /// Tells a client why it is over, and counts it.
-async fn part<T: Transport>(gateway: &Gateway, socket: Socket<T>, gone: Gone, subject: Option<&str>, place: Place) {
+async fn part<T: Transport>(gateway: &Gateway, socket: Socket<T>, gone: Gone, subject: Option<String>, place: Place) {
     if let Gone::Closed(code, reason) = gone {
         if let Some(limit) = Limit::of_reason(reason) {
-            gateway.limited(limit, subject, place);
+            gateway.limited(limit, subject.as_deref(), place);
         }
         gateway.figures.closed(code);
-        // Spread out, so that a restart does not bring everyone back at the same moment.
-        let after_ms = rand::random_range(200..2_000);
-        let before = (code == CloseCode::GoingAway).then_some(ServerFrame::Reconnect { after_ms });
-        socket.close(code, reason, before).await;
+        let reconnect = (code == CloseCode::GoingAway).then(|| ServerFrame::Reconnect {
+            after_ms: away_ms(gateway.registry.open()),
+        });
+        socket.close(code, reason, reconnect).await;
     }
 }
 
-/// The connection's life. Returns why it ends; the seat is given back by then.
+/// How long to stay away: spread out, so that a restart does not bring everyone back at the same
+/// moment, and the longer the more there are.
+fn away_ms(clients: usize) -> u64 {
+    let spread = SHORTEST_SPREAD_MS.max(clients as u64 * 1000 / RECONNECTS_PER_S);
+    rand::random_range(200..200 + spread)
+}
+
+/// Asks for the token and checks it. On an error the seat is given back by then.
 async fn attend<T>(
     gateway: &Arc<Gateway>,
     socket: &mut Socket<T>,
     mut seat: Seat,
     token: Option<String>,
     subject: &mut Option<String>,
-) -> Gone
+) -> Result<Session, Gone>
 where
     T: Transport,
 {
     // After the seat was taken: an order to all either comes before this or reaches the mailbox.
     if gateway.shutdown.soft().is_cancelled() {
-        return end(CloseCode::GoingAway, "going away");
+        return Err(end(CloseCode::GoingAway, "going away"));
     }
+    seat.wake_at(Instant::now() + AUTH_TIMEOUT);
     let mut bucket = Bucket::new(DEFAULT_RATE, Instant::now());
     let token = match token {
         Some(token) => token,
-        None => match first_token(socket, &seat, &mut bucket).await {
-            Ok(token) => token,
-            Err(gone) => return gone,
-        },
+        None => first_token(socket, &seat, &mut bucket).await?,
     };
     if !gateway.verifier.learn(&token).await {
-        return end(CloseCode::GoingAway, "not ready yet");
+        return Err(end(CloseCode::GoingAway, "not ready yet"));
     }
-    let grant = match gateway.verify(&token) {
-        Ok(grant) => grant,
-        Err(reason) => return end(CloseCode::Unauthorized, reason),
-    };
+    let grant = gateway
+        .verify(&token)
+        .map_err(|reason| end(CloseCode::Unauthorized, reason))?;
     drop(token);
     *subject = Some(grant.subject.clone());
     // What it may send at once is known only now; the few frames before are bounded by themselves.
@@ -163,20 +191,15 @@ where
         bucket = Bucket::new(rate, Instant::now());
     }
     if !seat.belongs_to(&grant) {
-        return end(CloseCode::RateLimited, Limit::Subject.reason());
+        return Err(end(CloseCode::RateLimited, Limit::Subject.reason()));
     }
-    if let Err(gone) = opened(gateway, socket, &seat).await {
-        return gone;
-    }
+    opened(gateway, socket, &seat).await?;
     // Behind its registration: a revocation either is seen here or reaches the mailbox.
     if gateway.revocations.hold(&grant) {
         gateway.refuse_token(REVOKED);
-        return end(CloseCode::Unauthorized, REVOKED);
+        return Err(end(CloseCode::Unauthorized, REVOKED));
     }
-    let mut session = Session::new(gateway, seat, grant, bucket);
-    let gone = session.run(socket, None).await;
-    session.leave();
-    gone
+    Ok(Session::new(gateway, seat, grant, bucket))
 }
 
 /// Waits for `{"type":"auth","token":"…"}`.
@@ -233,7 +256,8 @@ where
                 Turn::Ended(error) => return meaning(error.as_ref()),
                 Turn::Inbound(Message::Ping(_) | Message::Pong(_)) | Turn::Mail | Turn::Flushed => {}
                 Turn::Inbound(_) => return end(CloseCode::GoingAway, "not ready yet"),
-                Turn::Tick => socket.timer.as_mut().reset(tokio::time::Instant::now() + START_TIMEOUT),
+                // The time to show a token is over; it was shown.
+                Turn::Tick => {}
             }
         }
     };

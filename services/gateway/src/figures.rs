@@ -82,6 +82,8 @@ pub struct Figures {
     pub clients: Gauge,
     /// Live subscriptions.
     pub live: Gauge,
+    /// Bytes that wait for clients.
+    pub buffered_bytes: Gauge,
     /// Time from the stream's timestamp to the frame's last byte in the socket.
     pub stream_to_client: Histogram,
     /// Time from the listener's socket to the frame's last byte in the client's.
@@ -182,6 +184,10 @@ impl Figures {
             },
             clients: metrics.gauge("clients", "Open, authenticated connections."),
             live: metrics.gauge("live_subscriptions", "Subscriptions that get events as they come."),
+            buffered_bytes: metrics.gauge(
+                "buffered_bytes",
+                "Bytes that wait for all clients together, as `MAX_BUFFERED_BYTES` counts them.",
+            ),
             stream_to_client: metrics.histogram(
                 "stream_to_client_seconds",
                 "From the stream's timestamp to the frame in the socket.",

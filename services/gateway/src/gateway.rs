@@ -18,12 +18,13 @@ use crate::address::{Place, Proxies};
 use crate::api::Pace;
 use crate::audit::{Audit, Entries};
 use crate::auth::{Grant, Refusal, Verifier};
+use crate::descriptors;
 use crate::figures::{self, Figures};
 use crate::http_server;
 use crate::hub::{self, Hub, Matches};
 use crate::mesh_stats::MeshStats;
 use crate::reader::Reader;
-use crate::registry::{Limit, Registry};
+use crate::registry::{Bounds, Limit, Registry};
 use crate::resume::Past;
 use crate::revocations::Revocations;
 use crate::settings::Config;
@@ -119,6 +120,10 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
     })?;
     let addr = listener.local_addr().context("couldn't read the address for clients")?;
     tracing::info!(%addr, tls = config.tls.is_some(), "listening for clients");
+    let bounds = Bounds {
+        connections: descriptors::allow(config.bounds.connections),
+        ..config.bounds
+    };
     let reader = config.database.as_ref().map(Reader::new).transpose();
     let reader = reader.context("couldn't set up the connections to Postgres")?;
     let figures = Figures::new(&process.metrics);
@@ -131,7 +136,7 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
         hub: Hub::new(figures.clone()),
         matches: Matches::new(figures.clone()),
         past: OnceLock::new(),
-        registry: Registry::new(config.bounds, figures.clients.clone()),
+        registry: Registry::new(bounds, figures.clients.clone()),
         revocations: Arc::default(),
         mesh: OnceLock::new(),
         audit,
@@ -158,6 +163,9 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
         process.tasks.spawn("tls", follow);
     }
     keep_keys(&gateway, &process);
+    let registry = Arc::clone(&gateway.registry);
+    // None of the process's tasks, which end when it is told to stop: clients are still waited for then.
+    let clock = tokio::spawn(async move { registry.keep_time().await });
     process.tasks.spawn("epochs", send_away_on_reset(Arc::clone(&gateway)));
 
     let parts = [nats, stream, matches, revocations];
@@ -171,6 +179,7 @@ pub async fn run(config: Config, process: Process) -> anyhow::Result<()> {
             "clients did not answer the closing handshake in time"
         );
     }
+    clock.abort();
     worked
 }
 
@@ -242,13 +251,11 @@ async fn serve_mesh(
         soft.clone(),
     );
     process.tasks.spawn("watched chats", watched);
-    let (hub, live, metrics) = (
-        Arc::clone(&gateway.hub),
-        gateway.figures.live.clone(),
-        process.metrics.clone(),
-    );
+    let (reported, metrics) = (Arc::clone(gateway), process.metrics.clone());
     let reporter = stats::spawn_reporter(&mesh, "gateway", &process.instance, move || {
-        live.set(hub.live() as f64);
+        let figures = &reported.figures;
+        figures.live.set(reported.hub.live() as f64);
+        figures.buffered_bytes.set(reported.registry.buffered_bytes() as f64);
         metrics.snapshot()
     });
     soft.cancelled().await;

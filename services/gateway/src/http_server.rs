@@ -7,7 +7,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -24,6 +23,7 @@ use warp::Filter;
 use warp::reply::{Reply, Response};
 
 use crate::address::Place;
+use crate::client::Arrival;
 use crate::connection::Connection;
 use crate::gateway::Gateway;
 use crate::problem::problem;
@@ -331,24 +331,23 @@ fn upgrade(gateway: Arc<Gateway>, headers: &HeaderMap, on_upgrade: Option<OnUpgr
     let place = Place::of(gateway.proxies.client(peer.0, headers));
     let response = handshake.response();
     let (clients, panics) = (gateway.clients.clone(), gateway.figures.panics.clone());
-    clients.spawn(client::alone(panics, upgraded(gateway, handshake, on_upgrade, place)));
+    let arriving = Box::pin(upgraded(handshake, on_upgrade));
+    clients.spawn(client::alone(panics, client::serve(gateway, arriving, place)));
     response
 }
 
-async fn upgraded(gateway: Arc<Gateway>, handshake: Handshake, on_upgrade: OnUpgrade, place: Place) {
-    let parts = match on_upgrade.await {
-        // `connection` above made it.
-        Ok(upgraded) => upgraded.downcast::<TokioIo<Connection>>(),
-        Err(error) => {
-            tracing::debug!(%error, "an upgrade failed");
-            return;
-        }
-    };
-    if let Ok(parts) = parts {
-        let read: Bytes = parts.read_buf;
-        let (format, token) = (handshake.format, handshake.token);
-        client::serve(gateway, parts.io.into_inner(), read, format, token, place).await;
-    } else {
+async fn upgraded(handshake: Handshake, on_upgrade: OnUpgrade) -> Option<Arrival> {
+    let upgraded = on_upgrade.await;
+    let upgraded = upgraded.inspect_err(|error| tracing::debug!(%error, "an upgrade failed"));
+    // `connection` above made it.
+    let Ok(parts) = upgraded.ok()?.downcast::<TokioIo<Connection>>() else {
         tracing::error!("an upgraded connection is none of ours");
-    }
+        return None;
+    };
+    Some(Arrival {
+        connection: parts.io.into_inner(),
+        read: parts.read_buf,
+        format: handshake.format,
+        token: handshake.token,
+    })
 }

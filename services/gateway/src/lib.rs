@@ -12,6 +12,7 @@ mod audit;
 pub mod auth;
 mod client;
 mod connection;
+mod descriptors;
 mod event;
 mod figures;
 mod filter;
@@ -31,6 +32,7 @@ mod spans;
 mod tls;
 mod upgrade;
 mod watched;
+mod wheel;
 mod wire;
 
 pub use gateway::run;

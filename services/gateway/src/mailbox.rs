@@ -1,6 +1,13 @@
 //! What waits for one client to be written to its socket.
 
+mod budget;
+
+pub use budget::Budget;
+#[cfg(test)]
+pub(crate) use budget::MAX_SHARE;
+
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Context;
 
@@ -12,10 +19,10 @@ use crate::event::{Event, MatchEvent};
 use crate::filter::Unique;
 use crate::hub::Sub;
 
-/// Bytes of events that may wait. Beyond it the fan-out puts the subscription behind.
-pub const MAX_BYTES: usize = 1 << 20;
-/// Bytes below which a resume goes on putting events in.
-const ROOM_BYTES: usize = MAX_BYTES / 4;
+/// The part of a client's share below which a resume goes on putting events in.
+const ROOM: usize = 4;
+/// Items that an idle mailbox keeps room for.
+const IDLE_ITEMS: usize = 8;
 /// What an event counts besides its payload: the frame around it and the names that JSON adds.
 const FRAME_BYTES: usize = 512;
 
@@ -51,60 +58,81 @@ pub enum Item {
 #[derive(Debug, Default)]
 pub struct Mailbox {
     state: Mutex<State>,
+    budget: Arc<Budget>,
     owner: AtomicWaker,
     room: Notify,
     /// What the client's task is told to end with.
     order: OnceLock<CloseCode>,
+    /// Of the alarm that counts.
+    generation: AtomicU32,
+    alarmed: AtomicBool,
+}
+
+/// What became of an item.
+#[derive(Debug, PartialEq, Eq)]
+enum Put {
+    In,
+    Full,
+    /// Dropped: the client is gone.
+    Closed,
 }
 
 #[derive(Debug, Default)]
 struct State {
     items: VecDeque<Item>,
+    /// Of the items, and of what was taken out and is not in the kernel's hands yet.
     bytes: usize,
+    /// The latter alone.
+    taken: usize,
     closed: bool,
 }
 
 impl Mailbox {
+    /// A mailbox whose bytes count against a budget.
+    #[must_use]
+    pub fn new(budget: &Arc<Budget>) -> Self {
+        Self {
+            budget: Arc::clone(budget),
+            ..Self::default()
+        }
+    }
+
     /// Puts an event in, unless the mailbox is full: then it returns false.
     pub fn offer(&self, sub: &Sub, event: &Arc<Event>) -> bool {
-        let mut state = self.lock();
-        if state.bytes >= MAX_BYTES {
-            return false;
-        }
-        state.put(Item::Event(sub.key, Arc::clone(event)));
-        drop(state);
-        self.owner.wake();
-        true
+        self.put_within(self.budget.share(), || Item::Event(sub.key, Arc::clone(event))) != Put::Full
     }
 
     /// As [`Mailbox::offer`], for a match.
     pub fn offer_match(&self, sub: &Sub, event: &Arc<MatchEvent>) -> bool {
-        let mut state = self.lock();
-        if state.bytes >= MAX_BYTES {
-            return false;
-        }
-        state.put(Item::Match(sub.key, Arc::clone(event)));
-        drop(state);
-        self.owner.wake();
-        true
+        self.put_within(self.budget.share(), || Item::Match(sub.key, Arc::clone(event))) != Put::Full
     }
 
     /// As [`Mailbox::offer`], for an event of the past: it leaves room for what is live.
     pub fn fill(&self, sub: &Sub, event: Arc<Event>) -> bool {
-        let mut state = self.lock();
-        if state.bytes >= ROOM_BYTES || state.closed {
-            return false;
-        }
-        state.put(Item::Event(sub.key, event));
-        drop(state);
-        self.owner.wake();
-        true
+        self.put_within(self.budget.share() / ROOM, || Item::Event(sub.key, event)) == Put::In
     }
 
     /// Puts something in that is small and has to arrive, full or not.
     pub fn put(&self, item: Item) {
-        self.lock().put(item);
+        self.put_within(usize::MAX, || item);
+    }
+
+    fn put_within(&self, most: usize, item: impl FnOnce() -> Item) -> Put {
+        let mut state = self.lock();
+        if state.closed {
+            return Put::Closed;
+        }
+        if state.bytes >= most {
+            return Put::Full;
+        }
+        let item = item();
+        let bytes = item.bytes();
+        state.bytes += bytes;
+        state.items.push_back(item);
+        self.budget.take(bytes);
+        drop(state);
         self.owner.wake();
+        Put::In
     }
 
     /// Waits until there is room for more. Returns false once the client is gone.
@@ -116,7 +144,7 @@ impl Mailbox {
                 if state.closed {
                     return false;
                 }
-                if state.bytes < ROOM_BYTES {
+                if state.bytes < self.budget.share() / ROOM {
                     return true;
                 }
             }
@@ -141,21 +169,57 @@ impl Mailbox {
         self.owner.register(context.waker());
     }
 
-    /// Takes out the next items, at most `most`.
-    pub fn take(&self, most: usize, into: &mut VecDeque<Item>) {
-        let mut state = self.lock();
-        let count = state.items.len().min(most);
-        let mut bytes = 0;
-        into.extend(state.items.drain(..count).inspect(|item| bytes += item.bytes()));
-        let was_roomy = state.bytes < ROOM_BYTES;
-        state.bytes -= bytes;
-        if state.items.is_empty() {
-            // An idle client keeps no memory of its busy times.
-            state.items.shrink_to(8);
+    /// Begins another alarm, in place of the one before. Returns its generation.
+    pub fn expect_alarm(&self) -> u32 {
+        let generation = self.generation.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        self.alarmed.store(false, Ordering::Relaxed);
+        generation
+    }
+
+    /// The time of an alarm has come.
+    pub fn alarm(&self, generation: u32) {
+        if self.generation.load(Ordering::Relaxed) == generation {
+            self.alarmed.store(true, Ordering::Release);
+            self.owner.wake();
         }
-        let is_roomy = state.bytes < ROOM_BYTES;
+    }
+
+    /// Whether the time has come, told once.
+    pub fn take_alarm(&self) -> bool {
+        self.alarmed.load(Ordering::Relaxed) && self.alarmed.swap(false, Ordering::Acquire)
+    }
+
+    /// Takes out the next items: at most `most`, and none behind the one that reaches `bytes`.
+    pub fn take(&self, most: usize, bytes: usize, into: &mut VecDeque<Item>) {
+        let mut state = self.lock();
+        let mut taken = 0;
+        for _ in 0..most {
+            if taken >= bytes {
+                break;
+            }
+            let Some(item) = state.items.pop_front() else { break };
+            taken += item.bytes();
+            into.push_back(item);
+        }
+        state.taken += taken;
+        if state.items.is_empty() && state.items.capacity() > IDLE_ITEMS {
+            // An idle client keeps no memory of its busy times.
+            state.items.shrink_to(IDLE_ITEMS);
+        }
+    }
+
+    /// What was taken out is in the kernel's hands, or was not wanted.
+    pub fn flushed(&self) {
+        let mut state = self.lock();
+        let taken = std::mem::take(&mut state.taken);
+        if taken == 0 {
+            return;
+        }
+        state.bytes -= taken;
+        self.budget.give_back(taken);
+        let is_roomy = state.bytes < self.budget.share() / ROOM;
         drop(state);
-        if is_roomy && !was_roomy {
+        if is_roomy {
             self.room.notify_waiters();
         }
     }
@@ -171,7 +235,8 @@ impl Mailbox {
         let mut state = self.lock();
         state.closed = true;
         state.items = VecDeque::new();
-        state.bytes = 0;
+        state.taken = 0;
+        self.budget.give_back(std::mem::take(&mut state.bytes));
         drop(state);
         self.room.notify_waiters();
         self.owner.wake();
@@ -179,15 +244,6 @@ impl Mailbox {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn put(&mut self, item: Item) {
-        if !self.closed {
-            self.bytes += item.bytes();
-            self.items.push_back(item);
-        }
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tgmesh_lifecycle::metrics::Gauge;
 use tgmesh_proto::frame::CloseCode;
 
 use crate::address::Place;
 use crate::auth::Grant;
-use crate::mailbox::Mailbox;
+use crate::mailbox::{Budget, Mailbox};
+use crate::wheel::Wheel;
 
 /// How many connections there may be.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +21,8 @@ pub struct Bounds {
     pub per_subject: Option<u32>,
     /// From one place.
     pub per_address: Option<u32>,
+    /// Bytes that wait for all of them together.
+    pub buffered_bytes: usize,
 }
 
 impl Bounds {
@@ -51,11 +55,13 @@ pub enum Limit {
     Handshake,
     /// Time to take what was sent.
     Pace,
+    /// Bytes that wait for all clients together.
+    Memory,
 }
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Connections,
         Self::Unauthenticated,
         Self::Address,
@@ -65,6 +71,7 @@ impl Limit {
         Self::Subscriptions,
         Self::Handshake,
         Self::Pace,
+        Self::Memory,
     ];
 
     /// Its word in metrics and in the audit log.
@@ -80,6 +87,7 @@ impl Limit {
             Self::Subscriptions => "subscriptions",
             Self::Handshake => "handshake",
             Self::Pace => "pace",
+            Self::Memory => "memory",
         }
     }
 
@@ -96,6 +104,7 @@ impl Limit {
             Self::Subscriptions => "too many subscriptions",
             Self::Handshake => "no token",
             Self::Pace => "too slow",
+            Self::Memory => "too much waits for other clients",
         }
     }
 
@@ -111,6 +120,8 @@ impl Limit {
 pub struct Registry {
     bounds: Bounds,
     clients: Gauge,
+    wheel: Wheel,
+    budget: Arc<Budget>,
     state: Mutex<State>,
 }
 
@@ -147,6 +158,8 @@ impl Registry {
         Arc::new(Self {
             bounds,
             clients,
+            wheel: Wheel::default(),
+            budget: Arc::new(Budget::new(bounds.buffered_bytes)),
             state: Mutex::default(),
         })
     }
@@ -157,6 +170,9 @@ impl Registry {
     /// The limit, when there are too many.
     pub fn admit(self: &Arc<Self>, place: Place) -> Result<Seat, Limit> {
         let mut state = self.lock();
+        if self.budget.is_short() {
+            return Err(Limit::Memory);
+        }
         let open = state.connections.len();
         if open >= self.bounds.connections {
             return Err(Limit::Connections);
@@ -170,7 +186,7 @@ impl Registry {
         }
         state.places.insert(place, here + 1);
         state.next += 1;
-        let (number, mailbox) = (state.next, Arc::new(Mailbox::default()));
+        let (number, mailbox) = (state.next, Arc::new(Mailbox::new(&self.budget)));
         let connection = Connection {
             mailbox: Arc::clone(&mailbox),
             owner: None,
@@ -183,6 +199,23 @@ impl Registry {
             place,
             subject: None,
         })
+    }
+
+    /// Connections that are open, whether or not they have shown a token.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.lock().connections.len()
+    }
+
+    /// Bytes that wait for all of them together.
+    #[must_use]
+    pub fn buffered_bytes(&self) -> usize {
+        self.budget.used()
+    }
+
+    /// Wakes clients at the times that they set, until it is dropped.
+    pub async fn keep_time(&self) {
+        self.wheel.turn().await;
     }
 
     /// Tells every client's task to end with this close code.
@@ -215,6 +248,12 @@ impl Seat {
     #[must_use]
     pub fn mailbox(&self) -> &Arc<Mailbox> {
         &self.mailbox
+    }
+
+    /// Has the client woken for [`Turn::Tick`](crate::client) at this time or shortly behind it, in
+    /// place of the time before.
+    pub fn wake_at(&self, at: Instant) {
+        self.registry.wheel.set(&self.mailbox, at);
     }
 
     /// Where the client is.
@@ -292,6 +331,7 @@ mod tests {
             connections,
             per_subject,
             per_address,
+            buffered_bytes: 1 << 20,
         };
         Registry::new(bounds, Gauge::default())
     }

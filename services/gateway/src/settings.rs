@@ -18,6 +18,9 @@ use crate::upgrade::Origins;
 /// Shortest secret for HS256 (RFC 7518, 3.2: at least as long as the hash).
 const MIN_SECRET_BYTES: usize = 32;
 
+/// Less would hold up clients that are not slow at all.
+const MIN_BUFFERED_BYTES: u64 = 16 << 20;
+
 /// Serves detections to WebSocket clients, the HTTP API and the dashboard.
 ///
 /// The past is read from the database of the variable `DATABASE_URL`
@@ -54,6 +57,10 @@ pub struct Args {
     /// The private key of --tls-cert, PEM
     #[arg(long, env = "TLS_KEY", value_name = "FILE")]
     tls_key: Option<PathBuf>,
+    /// Bytes that may wait for all clients together: as it fills, those with the most waiting are served
+    /// from the stream later, and from then on nobody more is let in
+    #[arg(long, env = "MAX_BUFFERED_BYTES", value_name = "SIZE", default_value = "256MiB")]
+    max_buffered_bytes: String,
     #[arg(
         long,
         env = "JWT_ALGORITHM",
@@ -117,6 +124,7 @@ impl Settings for Args {
         };
         let per_subject = per(faults, "MAX_CONNECTIONS_PER_SUBJECT", &self.max_connections_per_subject);
         let per_address = per(faults, "MAX_CONNECTIONS_PER_ADDRESS", &self.max_connections_per_address);
+        let buffered = faults.value("MAX_BUFFERED_BYTES", &self.max_buffered_bytes, buffered_bytes);
         let proxies = faults.optional("TRUSTED_PROXIES", self.trusted_proxies.as_deref(), Proxies::parse);
         let tls = self.tls(faults);
         let ring = self.ring(faults);
@@ -133,6 +141,7 @@ impl Settings for Args {
                 connections: usize::try_from(max_connections?).unwrap_or(usize::MAX),
                 per_subject: per_subject?,
                 per_address: per_address?,
+                buffered_bytes: buffered?,
             },
             proxies: proxies?.unwrap_or_default(),
             nats: nats?,
@@ -196,6 +205,14 @@ impl Args {
                 .ok(),
         }
     }
+}
+
+fn buffered_bytes(raw: &str) -> Result<usize, String> {
+    let bytes = settings::bytes(raw)?;
+    if bytes < MIN_BUFFERED_BYTES {
+        return Err("must be at least 16MiB".to_owned());
+    }
+    Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
 }
 
 /// Where a key set is.

@@ -2,6 +2,7 @@
 //! standard output.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -15,6 +16,8 @@ use tokio::net::TcpSocket;
 use tokio::sync::watch;
 
 use crate::frame::{self, CLOSE, PING, PONG, TEXT};
+use crate::protocol::Protocol;
+use crate::stream::Dialer;
 
 /// Handshakes of one process at a time: what a listener's backlog takes.
 const CONNECTING: usize = 256;
@@ -33,6 +36,8 @@ enum Order {
         counts: bool,
         /// Receive buffer, where it is not the system's.
         buffer: Option<u32>,
+        /// Each connection ends by itself after a time between these, and comes back by its position.
+        stays_ms: Option<(u64, u64)>,
     },
     /// Begins a measurement.
     Measure,
@@ -43,6 +48,15 @@ enum Order {
     /// A group's connections are dropped at once and come back by their positions. Answered when
     /// every one of them has an event that was published after it came back.
     Drop { group: String, away_ms: u64 },
+    /// Answered when every client of a group has had the last event of its chat, or after a time: how
+    /// many have not. The nth client takes the numbers in turn.
+    Whole {
+        group: String,
+        numbers: Vec<u64>,
+        within_ms: u64,
+    },
+    /// All clients leave for good.
+    Leave,
 }
 
 /// Clients of one kind.
@@ -59,18 +73,28 @@ struct Group {
     faults: AtomicU64,
     gaps: AtomicU64,
     closes: Mutex<HashMap<u64, u64>>,
+    stays_ms: Option<(u64, u64)>,
+    /// The number of the last event of each client, where they are numbered.
+    numbers: Vec<AtomicU64>,
+    /// Times from the end of a connection to the next event, where that comes, µs.
+    interruptions: Mutex<Vec<u32>>,
+    tasks: Mutex<Vec<tokio::task::AbortHandle>>,
 }
 
 struct Crowd {
-    port: u16,
+    ports: Vec<u16>,
+    protocol: Protocol,
+    dialer: Dialer,
     measures: AtomicBool,
     connecting: tokio::sync::Semaphore,
 }
 
 /// Serves orders until standard input ends.
-pub async fn serve(port: u16) -> Result<()> {
+pub async fn serve(ports: Vec<u16>, protocol: Protocol, certificate: Option<&Path>) -> Result<()> {
     let crowd = Arc::new(Crowd {
-        port,
+        ports,
+        protocol,
+        dialer: Dialer::new(certificate)?,
         measures: AtomicBool::new(false),
         connecting: tokio::sync::Semaphore::new(CONNECTING),
     });
@@ -84,12 +108,14 @@ pub async fn serve(port: u16) -> Result<()> {
                 filters,
                 counts,
                 buffer,
+                stays_ms,
             } => {
                 let (count, name) = (tokens.len(), group);
-                let group = Arc::new(Group::new(counts, buffer));
+                let group = Arc::new(Group::new(count, counts, buffer, stays_ms));
                 groups.insert(name, Arc::clone(&group));
-                for (token, filter) in tokens.into_iter().zip(filters) {
-                    tokio::spawn(Client::new(token, filter).live(Arc::clone(&crowd), Arc::clone(&group)));
+                for (index, (token, filter)) in tokens.into_iter().zip(filters).enumerate() {
+                    let client = Client::new(index, token, filter).live(Arc::clone(&crowd), Arc::clone(&group));
+                    lock(&group.tasks).push(tokio::spawn(client).abort_handle());
                 }
                 until(|| group.subscribed.load(Ordering::Relaxed) == count).await;
                 json!({ "connected": count })
@@ -99,6 +125,23 @@ pub async fn serve(port: u16) -> Result<()> {
                     lock(&group.latencies).clear();
                 }
                 crowd.measures.store(true, Ordering::Relaxed);
+                json!({})
+            }
+            Order::Whole {
+                group,
+                numbers,
+                within_ms,
+            } => {
+                let group = groups.get(&group).context("a group")?;
+                let behind = || group.behind(&numbers);
+                let waited = tokio::time::timeout(Duration::from_millis(within_ms), until(|| behind() == 0));
+                let _ = waited.await;
+                json!({"behind": behind()})
+            }
+            Order::Leave => {
+                for group in groups.values() {
+                    lock(&group.tasks).drain(..).for_each(|task| task.abort());
+                }
                 json!({})
             }
             Order::Report => {
@@ -139,8 +182,12 @@ async fn until(condition: impl Fn() -> bool) {
 }
 
 impl Group {
-    fn new(counts: bool, buffer: Option<u32>) -> Self {
+    fn new(clients: usize, counts: bool, buffer: Option<u32>, stays_ms: Option<(u64, u64)>) -> Self {
         Self {
+            stays_ms,
+            numbers: (0..clients).map(|_| AtomicU64::new(0)).collect(),
+            interruptions: Mutex::default(),
+            tasks: Mutex::default(),
             counts,
             buffer,
             reads: watch::Sender::new(true),
@@ -155,14 +202,19 @@ impl Group {
         }
     }
 
+    /// Clients that have not had the last event of their chat.
+    fn behind(&self, numbers: &[u64]) -> usize {
+        let has = |index: usize| self.numbers[index].load(Ordering::Relaxed) >= numbers[index % numbers.len()];
+        (0..self.numbers.len()).filter(|&index| !has(index)).count()
+    }
+
     fn report(&self) -> Value {
-        let mut all = std::mem::take(&mut *lock(&self.latencies));
-        all.sort_unstable();
-        let at = |q: f64| {
-            all.get(((all.len().max(1) - 1) as f64 * q) as usize)
-                .map(|&us| f64::from(us) / 1000.0)
-        };
+        let all = sorted(&self.latencies);
+        let at = |q: f64| quantile_ms(&all, q);
+        let away = sorted(&self.interruptions);
         json!({
+            "interruptions": away.len(), "interrupted_p50_ms": quantile_ms(&away, 0.5),
+            "interrupted_max_ms": quantile_ms(&away, 1.0),
             "frames": all.len(), "p50_ms": at(0.5), "p90_ms": at(0.9), "p99_ms": at(0.99), "p999_ms": at(0.999),
             "max_ms": at(1.0), "lost_or_doubled": self.faults.load(Ordering::Relaxed),
             "gaps": self.gaps.load(Ordering::Relaxed), "closes": *lock(&self.closes),
@@ -170,7 +222,23 @@ impl Group {
     }
 }
 
+/// Takes the values out.
+fn sorted(values: &Mutex<Vec<u32>>) -> Vec<u32> {
+    let mut values = std::mem::take(&mut *lock(values));
+    values.sort_unstable();
+    values
+}
+
+fn quantile_ms(sorted_us: &[u32], q: f64) -> Option<f64> {
+    let at = ((sorted_us.len().max(1) - 1) as f64 * q) as usize;
+    sorted_us.get(at).map(|&us| f64::from(us) / 1000.0)
+}
+
 struct Client {
+    index: usize,
+    /// Connections so far: the next goes to the next server.
+    connections: usize,
+    ended_at: Option<Instant>,
     token: String,
     filter: String,
     position: Option<(String, u64)>,
@@ -181,8 +249,11 @@ struct Client {
 }
 
 impl Client {
-    fn new(token: String, filter: String) -> Self {
+    fn new(index: usize, token: String, filter: String) -> Self {
         Self {
+            index,
+            connections: index,
+            ended_at: None,
             token,
             filter,
             position: None,
@@ -196,11 +267,20 @@ impl Client {
         loop {
             tokio::select! {
                 end = self.connection(&crowd, &group) => {
-                    if let Err(error) = end {
-                        eprintln!("a client: {error:#}");
-                    }
-                    tokio::time::sleep(RETRY).await;
+                    self.ended_at.get_or_insert_with(Instant::now);
+                    let after = match end {
+                        Ok(after) => after,
+                        Err(error) => {
+                            // With one server, none is to be away.
+                            if crowd.ports.len() == 1 {
+                                eprintln!("a client: {error:#}");
+                            }
+                            RETRY
+                        }
+                    };
+                    tokio::time::sleep(after).await;
                 }
+                () = stay(group.stays_ms) => {}
                 _ = drops.changed() => {
                     let (_, away) = *drops.borrow_and_update();
                     self.came_back_us = Some(u64::MAX);
@@ -210,28 +290,36 @@ impl Client {
         }
     }
 
-    /// One connection, until it ends.
-    async fn connection(&mut self, crowd: &Crowd, group: &Group) -> Result<()> {
+    /// One connection, until it ends. Returns how long to stay away.
+    async fn connection(&mut self, crowd: &Crowd, group: &Group) -> Result<Duration> {
         let turn = crowd.connecting.acquire().await?;
         let socket = TcpSocket::new_v4()?;
         if let Some(bytes) = group.buffer {
             socket.set_recv_buffer_size(bytes)?;
         }
-        let mut stream = socket.connect(([127, 0, 0, 1], crowd.port).into()).await?;
+        let port = crowd.ports[self.connections % crowd.ports.len()];
+        self.connections += 1;
+        let stream = socket.connect(([127, 0, 0, 1], port).into()).await?;
         stream.set_nodelay(true)?;
+        let mut stream = crowd.dialer.dress(stream).await?;
+        let stream = &mut *stream;
         let mut buffer = BytesMut::with_capacity(4096);
-        frame::upgrade(&mut stream, &self.token, &mut buffer).await?;
+        frame::upgrade(stream, crowd.protocol.path(), &self.token, &mut buffer).await?;
+        for greeting in crowd.protocol.greetings() {
+            frame::send(stream, TEXT, greeting).await?;
+        }
         let resume = match &self.position {
             Some((epoch, after)) => format!(r#","resume":{{"epoch":"{epoch}","after":{after}}}"#),
             None => String::new(),
         };
         let subscribe = format!(r#"{{"type":"subscribe","id":"s","filter":{}{resume}}}"#, self.filter);
-        frame::send(&mut stream, TEXT, subscribe.as_bytes()).await?;
+        frame::send(stream, TEXT, &crowd.protocol.wrap(subscribe)).await?;
         drop(turn);
         if self.came_back_us.is_some() {
             self.came_back_us = Some(now_us());
         }
         let mut reads = group.reads.subscribe();
+        let mut after = RETRY;
         loop {
             // The sender lives as long as the group.
             let _ = reads.wait_for(|reads| *reads).await;
@@ -246,14 +334,23 @@ impl Client {
                 buffer.advance(head);
                 let payload = buffer.split_to(length);
                 match opcode {
-                    TEXT => self.take(crowd, group, &payload, now_us)?,
-                    PING => frame::send(&mut stream, PONG, &payload).await?,
+                    TEXT => match crowd.protocol.unwrap(&payload) {
+                        Ok(payload) if payload.starts_with(br#"{"type":"reconnect""#) => {
+                            let ms = frame::first_number(payload, br#""after_ms":"#).context("no time")?;
+                            after = Duration::from_millis(ms);
+                        }
+                        Ok(payload) => self.take(crowd, group, payload, now_us)?,
+                        Err(answer) => frame::send(stream, TEXT, answer).await?,
+                    },
+                    PING => frame::send(stream, PONG, &payload).await?,
                     CLOSE => {
                         let code = payload
                             .get(..2)
                             .map_or(1005, |code| u64::from(code[0]) << 8 | u64::from(code[1]));
                         *lock(&group.closes).entry(code).or_default() += 1;
-                        return Ok(());
+                        // The closing handshake's other half.
+                        frame::send(stream, CLOSE, &payload).await?;
+                        return Ok(after);
                     }
                     _ => {}
                 }
@@ -282,6 +379,13 @@ impl Client {
                 group.faults.fetch_add(1, Ordering::Relaxed);
             }
             self.number = number;
+            if let Some(number) = number {
+                group.numbers[self.index].store(number, Ordering::Relaxed);
+            }
+            if let Some(ended_at) = self.ended_at.take() {
+                let us = u32::try_from(ended_at.elapsed().as_micros()).unwrap_or(u32::MAX);
+                lock(&group.interruptions).push(us);
+            }
             if self.came_back_us.is_some_and(|back_us| published_us > back_us) {
                 self.came_back_us = None;
                 let since = lock(&group.dropped_at).elapsed();
@@ -303,6 +407,14 @@ impl Client {
             group.gaps.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
+    }
+}
+
+/// Waits for a time between these; forever where there are none.
+async fn stay(between_ms: Option<(u64, u64)>) {
+    match between_ms {
+        Some((least, most)) => tokio::time::sleep(Duration::from_millis(rand::random_range(least..=most))).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
-use crate::servers::{CHATS, FLOODED, Servers, chat};
+use crate::scale;
+use crate::servers::{CHATS, FLOODED, Fanout, Servers, chat};
 
 const RATE: u32 = 1_000;
 /// Before anything is measured: caches, lazily made buffers, the clients' first positions.
@@ -19,6 +20,16 @@ pub async fn run(part: &str, quick: bool) -> Result<()> {
         "live-10" => live(10, length, |_| json!({})).await?,
         "stalled" => stalled(quick).await?,
         "herd" => herd(quick).await?,
+        "idle" => scale::idle(Fanout::Gateway, quick).await?,
+        "idle-tls" => scale::idle(Fanout::GatewayWithTls, quick).await?,
+        "all-10000" => scale::all(Fanout::Gateway, quick).await?,
+        "fan-out" => scale::fan_out(Fanout::Gateway, quick).await?,
+        "fan-out-ws" => scale::fan_out(Fanout::Ws, quick).await?,
+        "fan-out-socket.io" => scale::fan_out(Fanout::SocketIo, quick).await?,
+        "idle-ws" => scale::idle(Fanout::Ws, quick).await?,
+        "idle-socket.io" => scale::idle(Fanout::SocketIo, quick).await?,
+        "restart" => scale::restart(quick).await?,
+        "churn" => scale::churn(quick).await?,
         _ => bail!("no such part: {part}"),
     };
     println!("{figures}");
@@ -29,8 +40,8 @@ pub async fn run(part: &str, quick: bool) -> Result<()> {
 async fn live(clients: usize, length: Duration, filter: impl Fn(u64) -> Value) -> Result<Value> {
     let mut servers = Servers::start().await?;
     servers.connect("live", clients, clients > 10, filter).await?;
-    servers.publish(RATE, WARM_UP).await;
-    let mut figures = measured(&mut servers, length).await?;
+    servers.load.publish(RATE, WARM_UP).await;
+    let mut figures = measured(&mut servers, RATE, length).await?;
     figures["clients"] = json!(clients);
     figures["events_per_s"] = json!(RATE);
     servers.end().await;
@@ -38,11 +49,11 @@ async fn live(clients: usize, length: Duration, filter: impl Fn(u64) -> Value) -
 }
 
 /// Publishes and measures for so long.
-async fn measured(servers: &mut Servers, length: Duration) -> Result<Value> {
+pub async fn measured(servers: &mut Servers, rate: u32, length: Duration) -> Result<Value> {
     let before = servers.cpu();
     let begun = Instant::now();
     servers.ask(&json!({"order": "measure"})).await?;
-    servers.publish(RATE, length).await;
+    servers.load.publish(rate, length).await;
     // What is under way arrives.
     tokio::time::sleep(Duration::from_millis(200)).await;
     let mut figures = servers.ask(&json!({"order": "report"})).await?;
@@ -50,7 +61,7 @@ async fn measured(servers: &mut Servers, length: Duration) -> Result<Value> {
     for ((name, after), (_, before)) in servers.cpu().into_iter().zip(before) {
         figures["cpus"][name] = json!((after - before) / took_s);
     }
-    figures["gateway_mib"] = json!(servers.gateway_mib());
+    figures["gateway_mib"] = json!(servers.gateway_kib() / 1024.0);
     Ok(figures)
 }
 
@@ -75,9 +86,9 @@ async fn stalled(quick: bool) -> Result<Value> {
                     .await?;
             }
             // In both, so that the stream and the gateway's memory hold the same.
-            servers.flood(3_000).await;
-            servers.publish(RATE, WARM_UP * 2).await;
-            let mut figures = measured(&mut servers, Duration::from_secs(length)).await?;
+            servers.load.flood(3_000).await;
+            servers.load.publish(RATE, WARM_UP * 2).await;
+            let mut figures = measured(&mut servers, RATE, Duration::from_secs(length)).await?;
             figures["stops"] = json!(stops);
             servers.end().await;
             runs.push(figures);
@@ -109,9 +120,9 @@ async fn herd(quick: bool) -> Result<Value> {
     servers
         .connect("herd", count, true, |n| json!({"chats": [chat(n % CHATS)]}))
         .await?;
-    servers.publish(RATE, WARM_UP).await;
-    let before = measured(&mut servers, Duration::from_secs(5)).await?;
-    let idle_mib = servers.gateway_mib();
+    servers.load.publish(RATE, WARM_UP).await;
+    let before = measured(&mut servers, RATE, Duration::from_secs(5)).await?;
+    let idle_mib = servers.gateway_kib() / 1024.0;
     servers.ask(&json!({"order": "measure"})).await?;
     servers
         .order(&json!({"order": "drop", "group": "herd", "away_ms": away_ms}))
@@ -121,8 +132,8 @@ async fn herd(quick: bool) -> Result<Value> {
     let begun = Instant::now();
     let back = loop {
         // The answer comes while publishing goes on.
-        servers.publish(RATE, Duration::from_millis(100)).await;
-        most_mib = most_mib.max(servers.gateway_mib());
+        servers.load.publish(RATE, Duration::from_millis(100)).await;
+        most_mib = most_mib.max(servers.gateway_kib() / 1024.0);
         match tokio::time::timeout(Duration::ZERO, servers.answer()).await {
             Ok(answer) => break answer?,
             Err(_) if begun.elapsed() > Duration::from_mins(2) => bail!("they do not all come back"),

@@ -3,7 +3,8 @@
 use anyhow::{Context as _, Result, bail};
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+
+use crate::stream::Bytes;
 
 pub const TEXT: u8 = 1;
 pub const CLOSE: u8 = 8;
@@ -12,9 +13,9 @@ pub const PONG: u8 = 10;
 const LENGTH_IN_16_BITS: u8 = 0x7e;
 
 /// Upgrades a connection to a WebSocket.
-pub async fn upgrade(stream: &mut TcpStream, token: &str, buffer: &mut BytesMut) -> Result<()> {
+pub async fn upgrade(stream: &mut dyn Bytes, path: &str, token: &str, buffer: &mut BytesMut) -> Result<()> {
     let request = format!(
-        "GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
          Authorization: Bearer {token}\r\n\r\n"
     );
@@ -34,7 +35,7 @@ pub async fn upgrade(stream: &mut TcpStream, token: &str, buffer: &mut BytesMut)
 }
 
 /// Sends a frame; the mask is zero, which leaves the payload as it is.
-pub async fn send(stream: &mut TcpStream, opcode: u8, payload: &[u8]) -> std::io::Result<()> {
+pub async fn send(stream: &mut dyn Bytes, opcode: u8, payload: &[u8]) -> std::io::Result<()> {
     let mut frame = vec![0x80 | opcode];
     if payload.len() < usize::from(LENGTH_IN_16_BITS) {
         frame.push(0x80 | payload.len() as u8);

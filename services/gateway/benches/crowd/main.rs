@@ -1,7 +1,7 @@
 //! A crowd in front of one gateway, for `deploy/bench/gateway.py`: prints a line of JSON.
 //!
 //! `crowd PART [--quick]` starts a nats-server and the gateway's binary, publishes, and has a second
-//! process of its own for the clients (`crowd clients PORT`), which parse no more of a frame than the
+//! process of its own for the clients (`crowd clients PORTS PROTOCOL`), which parse no more of a frame than the
 //! numbers they need, so that they are not what is measured.
 //!
 //! Times: `times.published_us` is written immediately before an event is handed to the publisher,
@@ -11,9 +11,15 @@
 mod clients;
 mod drive;
 mod frame;
+mod protocol;
+mod scale;
 mod servers;
+mod stream;
+
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
+use protocol::Protocol;
 
 fn main() -> Result<()> {
     // `cargo bench` adds a word of its own.
@@ -25,9 +31,14 @@ fn main() -> Result<()> {
         .enable_all()
         .build()?;
     match words.as_slice() {
-        ["clients", port] => runtime.block_on(clients::serve(port.parse().context("a port")?)),
+        ["clients", ports, protocol, certificate @ ..] => {
+            let ports: Result<Vec<u16>, _> = ports.split(',').map(str::parse).collect();
+            let certificate = certificate.first().map(Path::new);
+            let protocol = Protocol::parse(protocol)?;
+            runtime.block_on(clients::serve(ports.context("a port")?, protocol, certificate))
+        }
         [part] => runtime.block_on(drive::run(part, false)),
         [part, "--quick"] => runtime.block_on(drive::run(part, true)),
-        _ => bail!("crowd live-1000|live-10|stalled|herd [--quick]"),
+        _ => bail!("crowd PART [--quick]"),
     }
 }

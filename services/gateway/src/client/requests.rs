@@ -28,15 +28,15 @@ const MAX_LISTED: usize = 16;
 const MAX_ID_BYTES: usize = 64;
 
 impl Session {
-    /// Handles what the client sent.
-    pub(super) async fn inbound<T>(&mut self, socket: &mut Socket<T>, message: &Message) -> Result<(), Gone>
+    /// Handles what the client sent. Returns a token that it wants to go on with.
+    pub(super) fn inbound<T>(&mut self, socket: &mut Socket<T>, message: &Message) -> Result<Option<String>, Gone>
     where
         T: Transport,
     {
         let now = Instant::now();
         self.heard = now;
         if matches!(message, Message::Pong(_) | Message::Close(_) | Message::Frame(_)) {
-            return Ok(());
+            return Ok(None);
         }
         let frame = match message {
             Message::Ping(_) => None,
@@ -52,7 +52,7 @@ impl Session {
         }
         let Some(frame) = frame else {
             socket.owes_flush();
-            return Ok(());
+            return Ok(None);
         };
         match frame {
             Ok(ClientFrame::Subscribe { id, filter, resume }) => {
@@ -61,7 +61,7 @@ impl Session {
                 }
             }
             Ok(ClientFrame::Unsubscribe { id }) => self.unsubscribe(socket, id),
-            Ok(ClientFrame::Auth { token }) => self.renew(socket, &token).await?,
+            Ok(ClientFrame::Auth { token }) => return Ok(Some(token)),
             Ok(ClientFrame::Rendered { seq, at_ms }) => self.rendered(seq, at_ms),
             Ok(ClientFrame::Ping { t_ms }) => {
                 let server_ms = clock::now_us() as f64 / 1000.0;
@@ -70,7 +70,7 @@ impl Session {
             Err(Unreadable::Refused { id, code, message }) => self.refuse(socket, Some(id), code, message),
             Err(Unreadable::Malformed) => return Err(end(CloseCode::Malformed, "malformed frame")),
         }
-        Ok(())
+        Ok(None)
     }
 
     pub(super) fn subscribe<T>(
@@ -146,6 +146,8 @@ impl Session {
             };
             socket.send_at(&subscribed, seq);
         }
+        // Most clients have one, and a list grows by four.
+        self.subscriptions.reserve_exact(1);
         self.subscriptions.push(subscription);
         Ok(())
     }
@@ -171,7 +173,7 @@ impl Session {
     }
 
     /// Renewal: another token of the same subject. Its rights apply at once, to what waits as well.
-    async fn renew<T>(&mut self, socket: &mut Socket<T>, token: &str) -> Result<(), Gone>
+    pub(super) async fn renew<T>(&mut self, socket: &mut Socket<T>, token: &str) -> Result<(), Gone>
     where
         T: Transport,
     {
@@ -201,10 +203,7 @@ impl Session {
                 }
             }
         }
-        socket
-            .timer
-            .as_mut()
-            .reset((Instant::now() + TICK).min(self.expires).into());
+        self.seat.wake_at((Instant::now() + TICK).min(self.expires));
         self.welcome(socket)
     }
 

@@ -35,6 +35,8 @@ const SILENCE_LIMIT: Duration = Duration::from_mins(1);
 const RENDERED_RATE: f64 = 2_000.0;
 /// Items that are rendered before the socket is looked at again.
 const BATCH: usize = 64;
+/// The same in bytes: what a client that takes nothing has waiting behind its mailbox.
+const BATCH_BYTES: usize = 64 << 10;
 
 pub(super) struct Session {
     pub(super) gateway: Arc<Gateway>,
@@ -97,7 +99,7 @@ impl Session {
     }
 
     /// Serves the client; `first` is what it subscribed to by coming. Returns why it ends.
-    pub async fn run<T: Transport>(&mut self, socket: &mut Socket<T>, first: Option<Request>) -> Gone {
+    pub async fn run<T: Transport>(&mut self, socket: &mut Socket<T>, first: Option<Box<Request>>) -> Gone {
         if let Err(gone) = self.welcome(socket) {
             return gone;
         }
@@ -111,17 +113,15 @@ impl Session {
                 ("role", self.grant.rights.role.as_str().to_owned()),
             ],
         );
-        if let Some(Request { id, filter, resume }) = first
-            && let Err((code, text)) = self.subscribe(socket, &id, filter, resume)
-        {
-            self.refuse(socket, Some(id), code, text);
+        if let Some(first) = first {
+            let Request { id, filter, resume } = *first;
+            if let Err((code, text)) = self.subscribe(socket, &id, filter, resume) {
+                self.refuse(socket, Some(id), code, text);
+            }
         }
         // Spread out, so that connections that were made together do not tick together.
         let first = TICK.mul_f64(rand::random_range(0.25..1.0));
-        socket
-            .timer
-            .as_mut()
-            .reset((Instant::now() + first).min(self.expires).into());
+        self.seat.wake_at((Instant::now() + first).min(self.expires));
         loop {
             let turn = socket.turn(self.seat.mailbox()).await;
             let step = match turn {
@@ -133,9 +133,19 @@ impl Session {
                     self.flushed();
                     Ok(())
                 }
-                Turn::Inbound(message) => self.inbound(socket, &message).await,
+                Turn::Inbound(message) => match self.inbound(socket, &message) {
+                    Ok(None) => Ok(()),
+                    // Rare, and large: it has a box of its own.
+                    Ok(Some(token)) => Box::pin(self.renew(socket, &token)).await,
+                    Err(gone) => Err(gone),
+                },
                 Turn::Tick => self.tick(socket),
-                Turn::Ordered(code) => Err(ordered(code)),
+                Turn::Ordered(code) => {
+                    if code == CloseCode::GoingAway {
+                        self.render_all(socket);
+                    }
+                    Err(ordered(code))
+                }
                 Turn::Ended(error) => Err(meaning(error.as_ref())),
             };
             if let Err(gone) = step {
@@ -144,14 +154,15 @@ impl Session {
         }
     }
 
-    /// Takes its subscriptions out of the hub.
-    pub fn leave(&mut self) {
+    /// Takes its subscriptions out of the hub, and gives back its seat. Returns whose it was.
+    pub fn leave(mut self: Box<Self>) -> String {
         for subscription in self.subscriptions.drain(..) {
             self.gateway.hub.leave(&subscription.sub);
             self.gateway.matches.leave(&subscription.sub);
         }
         self.seat.mailbox().close();
         tracing::debug!(session = self.name, "a client left");
+        std::mem::take(&mut self.grant.subject)
     }
 
     pub(super) fn welcome<T: Transport>(&self, socket: &mut Socket<T>) -> Result<(), Gone> {
@@ -170,11 +181,22 @@ impl Session {
 
     fn render<T: Transport>(&mut self, socket: &mut Socket<T>) {
         let mut items = std::mem::take(&mut self.items);
-        self.seat.mailbox().take(BATCH, &mut items);
+        self.seat.mailbox().take(BATCH, BATCH_BYTES, &mut items);
         for item in items.drain(..) {
             self.render_one(socket, item);
         }
         self.items = items;
+        if socket.is_idle() {
+            // None of it was wanted.
+            self.seat.mailbox().flushed();
+        }
+    }
+
+    /// What waits goes out before the gateway does: all of it is less than a mailbox holds.
+    fn render_all<T: Transport>(&mut self, socket: &mut Socket<T>) {
+        while !self.seat.mailbox().is_empty() {
+            self.render(socket);
+        }
     }
 
     fn render_one<T: Transport>(&mut self, socket: &mut Socket<T>, item: Item) {
@@ -251,6 +273,7 @@ impl Session {
     }
 
     fn flushed(&mut self) {
+        self.seat.mailbox().flushed();
         if self.unflushed.is_empty() {
             return;
         }
@@ -304,7 +327,7 @@ impl Session {
             }
             self.positions(socket, now);
         }
-        socket.timer.as_mut().reset((now + TICK).min(self.expires).into());
+        self.seat.wake_at((now + TICK).min(self.expires));
         Ok(())
     }
 

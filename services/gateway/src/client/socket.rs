@@ -1,13 +1,11 @@
 //! One client's frames: reads and writes make progress side by side in one task.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tgmesh_proto::frame::{CloseCode, ServerFrame};
-use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::transport::Transport;
@@ -18,7 +16,7 @@ use crate::wire::Format;
 pub(super) enum Turn {
     /// The mailbox has an order.
     Ordered(CloseCode),
-    /// The timer.
+    /// The time that the seat was to be woken at.
     Tick,
     /// A message.
     Inbound(Message),
@@ -38,19 +36,16 @@ pub(super) struct Socket<T> {
     /// Whether something was written since the last flush.
     unflushed: bool,
     blocked_since: Option<Instant>,
-    pub timer: Pin<Box<Sleep>>,
 }
 
 impl<T: Transport> Socket<T> {
-    pub fn new(transport: T, format: Format, timer: Sleep) -> Self {
-        let timer = Box::pin(timer);
+    pub fn new(transport: T, format: Format) -> Self {
         Self {
             transport,
             format,
             outbox: VecDeque::new(),
             unflushed: false,
             blocked_since: None,
-            timer,
         }
     }
 
@@ -88,6 +83,11 @@ impl<T: Transport> Socket<T> {
         self.unflushed = true;
     }
 
+    /// Whether all that was queued is in the kernel's hands.
+    pub fn is_idle(&self) -> bool {
+        self.outbox.is_empty() && !self.unflushed
+    }
+
     /// How long the peer has taken nothing although something waits.
     pub fn blocked_for(&self, now: Instant) -> Duration {
         self.blocked_since
@@ -104,7 +104,7 @@ impl<T: Transport> Socket<T> {
         if let Some(code) = mailbox.ordered() {
             return Poll::Ready(Turn::Ordered(code));
         }
-        if self.timer.as_mut().poll(context).is_ready() {
+        if mailbox.take_alarm() {
             return Poll::Ready(Turn::Tick);
         }
         // Reads first: how often a client may speak is bounded, how often it is spoken to is not.
@@ -153,10 +153,16 @@ impl<T: Transport> Socket<T> {
         Poll::Pending
     }
 
-    /// Says why, and ends the connection. What is queued and not yet written is dropped: the
-    /// client asks for it again when it comes back.
-    pub async fn close(self, code: CloseCode, reason: &'static str, before: Option<ServerFrame>) {
-        let before = before.map(|frame| self.format.encode(&frame));
+    /// Says why, and ends the connection. `reconnect` is told before, behind all that is queued;
+    /// without it, that is dropped.
+    pub async fn close(mut self, code: CloseCode, reason: &'static str, reconnect: Option<ServerFrame>) {
+        let before = match reconnect {
+            Some(frame) => {
+                self.send(&frame);
+                self.outbox
+            }
+            None => VecDeque::new(),
+        };
         self.transport.close(before, code, reason).await;
     }
 }

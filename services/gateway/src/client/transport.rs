@@ -6,6 +6,7 @@ mod web_socket;
 pub(crate) use event_stream::{EventStream, event_stream};
 pub(crate) use web_socket::WebSocket;
 
+use std::collections::VecDeque;
 use std::task::{Context, Poll};
 
 use tgmesh_proto::frame::CloseCode;
@@ -28,6 +29,11 @@ pub(crate) trait Transport: Send + Unpin {
     /// Hands over all that was started.
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>>;
 
-    /// Says why, and ends. Bounded in time.
-    fn close(self, before: Option<Message>, code: CloseCode, reason: &'static str) -> impl Future<Output = ()> + Send;
+    /// Says these frames and then why, and ends. Bounded in time.
+    fn close(
+        self,
+        before: VecDeque<(Message, Option<u64>)>,
+        code: CloseCode,
+        reason: &'static str,
+    ) -> impl Future<Output = ()> + Send;
 }

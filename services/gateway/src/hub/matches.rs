@@ -164,7 +164,7 @@ mod tests {
     use super::*;
     use crate::event::tests::{match_of, matched};
     use crate::filter::Matcher;
-    use crate::mailbox::{Item, MAX_BYTES};
+    use crate::mailbox::{Item, MAX_SHARE};
 
     fn matches() -> Arc<Matches> {
         Matches::new(Figures::new(&Process::detached("gateway", "test").metrics))
@@ -184,7 +184,7 @@ mod tests {
 
     fn taken(sub: &Sub) -> Vec<u64> {
         let mut items = VecDeque::new();
-        sub.mailbox.take(usize::MAX, &mut items);
+        sub.mailbox.take(usize::MAX, usize::MAX, &mut items);
         let seq = |item: Item| match item {
             Item::Match(_, event) => Some(event.seq),
             _ => None,
@@ -235,7 +235,7 @@ mod tests {
         matches.join(&slow);
         let mut large = matched(0);
         large.message.text = "x".repeat(4096);
-        let count = (MAX_BYTES / 4096) as u64 + 50;
+        let count = (MAX_SHARE / 4096) as u64 + 50;
         for seq in 1..=count {
             large.id = matched(seq).id;
             matches.accept(&Arc::new(match_of(seq, &large)));

@@ -6,7 +6,7 @@ use tgmesh_proto::frame::Filter;
 
 use super::*;
 use crate::event::tests::{detection, event_of};
-use crate::mailbox::MAX_BYTES;
+use crate::mailbox::MAX_SHARE;
 
 fn hub() -> Arc<Hub> {
     let hub = Hub::new(Figures::new(&Process::detached("gateway", "test").metrics));
@@ -29,7 +29,7 @@ fn in_chat(n: u64, chat: i64) -> Arc<Event> {
 
 fn taken(sub: &Sub) -> Vec<Item> {
     let mut items = VecDeque::new();
-    sub.mailbox.take(usize::MAX, &mut items);
+    sub.mailbox.take(usize::MAX, usize::MAX, &mut items);
     items.into()
 }
 
@@ -153,7 +153,7 @@ fn a_full_mailbox_puts_behind_and_nobody_else() {
     let mut n = 0;
     while hub.live() == 2 {
         n += 1;
-        assert!(n < MAX_BYTES as u64);
+        assert!(n < MAX_SHARE as u64);
         hub.accept(&in_chat(n, 1));
         assert_eq!(seqs(&taken(&quick)), [n]);
     }
@@ -261,7 +261,7 @@ proptest! {
                 },
                 Step::Take(most) => {
                     let mut items = VecDeque::new();
-                    one.mailbox.take(most, &mut items);
+                    one.mailbox.take(most, usize::MAX, &mut items);
                     got.extend(seqs(items.make_contiguous()));
                 }
             }

@@ -1,6 +1,7 @@
 //! Server-Sent Events (WHATWG HTML, 9.2) in the body of an answer: the JSON frames of a WebSocket,
 //! one event each, with `epoch:seq` as the event's id wherever a client may go on from it.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -124,15 +125,18 @@ impl Transport for EventStream {
         self.poll_hand(context)
     }
 
-    async fn close(mut self, before: Option<Message>, code: CloseCode, reason: &'static str) {
-        if let Some(before) = before {
-            // It cannot fail: nothing is written here.
-            let _ = self.start(before, None);
-        }
-        let last = json!({"type": "close", "code": code.code(), "reason": reason});
-        self.write(last.to_string().as_bytes(), None);
-        let flushed = std::future::poll_fn(|context| self.poll_flush(context));
-        let _ = tokio::time::timeout(CLOSE_TIMEOUT, flushed).await;
+    async fn close(mut self, before: VecDeque<(Message, Option<u64>)>, code: CloseCode, reason: &'static str) {
+        let farewell = async {
+            for (frame, seq) in before {
+                std::future::poll_fn(|context| self.poll_ready(context)).await?;
+                self.start(frame, seq)?;
+            }
+            let last = json!({"type": "close", "code": code.code(), "reason": reason});
+            self.write(last.to_string().as_bytes(), None);
+            std::future::poll_fn(|context| self.poll_flush(context)).await
+        };
+        // Who takes nothing is told nothing.
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, farewell).await;
     }
 }
 
@@ -209,7 +213,7 @@ mod tests {
         stream.start(frame(r#"{"a":2}"#), Some(7)).expect("a frame");
         let reader = tokio::spawn(body.map(|chunk| chunk.expect("no error")).collect::<Vec<_>>());
         flush(&mut stream).await.expect("it is taken");
-        stream.close(None, CloseCode::GoingAway, "going away").await;
+        stream.close(VecDeque::new(), CloseCode::GoingAway, "going away").await;
         let text = reader.await.expect("it reads").concat();
         let expected = "data: {\"a\":1}\n\nid: e1:7\ndata: {\"a\":2}\n\n\
                         data: {\"code\":1001,\"reason\":\"going away\",\"type\":\"close\"}\n\n";

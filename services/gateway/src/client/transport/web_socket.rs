@@ -1,5 +1,6 @@
 //! A WebSocket.
 
+use std::collections::VecDeque;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::connection::Connection;
 /// Largest frame from a client: room for a token, or for a filter of some hundred addresses.
 const MAX_FRAME_BYTES: usize = 16 << 10;
 /// The library allocates this at once for each connection, and more only while a frame needs it.
-const READ_BUFFER: usize = 1 << 10;
+const READ_BUFFER: usize = 512;
 /// Frames are collected up to this size before they are written; it is allocated by use.
 const WRITE_BUFFER: usize = 8 << 10;
 /// Room for the largest frame besides: an event of 64 KiB, every byte of it escaped in JSON.
@@ -64,14 +65,14 @@ impl Transport for WebSocket {
         self.0.poll_flush_unpin(context)
     }
 
-    async fn close(mut self, before: Option<Message>, code: CloseCode, reason: &'static str) {
+    async fn close(mut self, before: VecDeque<(Message, Option<u64>)>, code: CloseCode, reason: &'static str) {
         let frame = CloseFrame {
             code: code.code().into(),
             reason: reason.into(),
         };
         let farewell = async {
-            if let Some(before) = before {
-                self.0.feed(before).await?;
+            for (frame, _) in before {
+                self.0.feed(frame).await?;
             }
             self.0.send(Message::Close(Some(frame))).await?;
             // The client's answer; everything before it is of no interest any more.
