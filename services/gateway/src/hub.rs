@@ -10,6 +10,7 @@
 //! the two. A mailbox that is full puts its subscription behind, too: so a slow client costs the
 //! fan-out nothing but the attempt.
 
+mod beat;
 mod feed;
 mod index;
 mod matches;
@@ -23,14 +24,16 @@ pub(crate) use seen::Seen;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tgmesh_proto::id::EventId;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::event::Event;
 use crate::figures::Figures;
 use crate::filter::Matcher;
-use crate::mailbox::{Item, Mailbox};
+use crate::mailbox::{Item, Mailbox, Put};
+use beat::Beat;
 use index::Index;
 use ring::Ring;
 
@@ -114,6 +117,8 @@ pub enum Advance {
 pub struct Hub {
     state: Mutex<State>,
     place: watch::Sender<Option<Arc<str>>>,
+    /// Somebody waits for it.
+    beat: Notify,
     figures: Figures,
 }
 
@@ -124,6 +129,7 @@ struct State {
     ring: Ring,
     seen: Seen,
     index: Index,
+    beat: Beat,
 }
 
 impl Hub {
@@ -136,10 +142,12 @@ impl Hub {
             ring: Ring::default(),
             seen: Seen::default(),
             index: Index::default(),
+            beat: Beat::new(Instant::now()),
         };
         Arc::new(Self {
             state: Mutex::new(state),
             place: watch::Sender::new(None),
+            beat: Notify::new(),
             figures,
         })
     }
@@ -262,6 +270,16 @@ impl Hub {
         self.place.send_replace(Some(epoch));
     }
 
+    /// Wakes in beats those who were left asleep.
+    async fn keep_beat(&self) {
+        loop {
+            self.beat.notified().await;
+            tokio::time::sleep(beat::BEAT).await;
+            let waiting = self.lock().beat.take();
+            waiting.iter().for_each(|mailbox| mailbox.ring());
+        }
+    }
+
     /// A message that is no readable event.
     fn pass_over(&self, seq: u64) {
         self.lock().head_to(seq);
@@ -283,15 +301,23 @@ impl Hub {
         self.figures.events.inc();
         state.ring.push(Arc::clone(event));
         let mut full = Vec::new();
-        state.index.candidates(event, |entry| {
+        let State { index, beat, .. } = &mut *state;
+        let quietly = beat.is_busy(Instant::now());
+        index.candidates(event, |entry| {
             let sub = &entry.sub;
-            if event.seq > sub.cursor()
-                && entry.matcher.wants(&event.detection, &event.address_key)
-                && !sub.mailbox.offer(sub, event)
-            {
-                full.push(Arc::clone(sub));
+            if event.seq <= sub.cursor() || !entry.matcher.wants(&event.detection, &event.address_key) {
+                return;
+            }
+            beat.delivered();
+            match sub.mailbox.offer(sub, event, quietly) {
+                Put::In | Put::Closed => {}
+                Put::Asleep => beat.wait(&sub.mailbox),
+                Put::Full => full.push(Arc::clone(sub)),
             }
         });
+        if quietly {
+            self.beat.notify_one();
+        }
         for sub in full {
             self.figures.slowed.inc();
             state.index.remove(sub.key);

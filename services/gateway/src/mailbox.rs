@@ -69,11 +69,15 @@ pub struct Mailbox {
 }
 
 /// What became of an item.
-#[derive(Debug, PartialEq, Eq)]
-enum Put {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// It is in, and the client's task is or will be woken.
     In,
+    /// It is in, and the caller has to [`ring`](Mailbox::ring).
+    Asleep,
+    /// There is no room.
     Full,
-    /// Dropped: the client is gone.
+    /// It was dropped: the client is gone.
     Closed,
 }
 
@@ -85,6 +89,8 @@ struct State {
     /// The latter alone.
     taken: usize,
     closed: bool,
+    /// Whether somebody has promised to.
+    is_to_be_woken: bool,
 }
 
 impl Mailbox {
@@ -97,27 +103,34 @@ impl Mailbox {
         }
     }
 
-    /// Puts an event in, unless the mailbox is full: then it returns false.
-    pub fn offer(&self, sub: &Sub, event: &Arc<Event>) -> bool {
-        self.put_within(self.budget.share(), || Item::Event(sub.key, Arc::clone(event))) != Put::Full
+    /// Puts an event in, unless the mailbox is full. With `quietly`, nobody is woken: see
+    /// [`Put::Asleep`].
+    pub fn offer(&self, sub: &Sub, event: &Arc<Event>, quietly: bool) -> Put {
+        self.put_within(self.budget.share(), quietly, || Item::Event(sub.key, Arc::clone(event)))
     }
 
     /// As [`Mailbox::offer`], for a match.
     pub fn offer_match(&self, sub: &Sub, event: &Arc<MatchEvent>) -> bool {
-        self.put_within(self.budget.share(), || Item::Match(sub.key, Arc::clone(event))) != Put::Full
+        self.put_within(self.budget.share(), false, || Item::Match(sub.key, Arc::clone(event))) != Put::Full
     }
 
     /// As [`Mailbox::offer`], for an event of the past: it leaves room for what is live.
     pub fn fill(&self, sub: &Sub, event: Arc<Event>) -> bool {
-        self.put_within(self.budget.share() / ROOM, || Item::Event(sub.key, event)) == Put::In
+        self.put_within(self.budget.share() / ROOM, false, || Item::Event(sub.key, event)) == Put::In
     }
 
     /// Puts something in that is small and has to arrive, full or not.
     pub fn put(&self, item: Item) {
-        self.put_within(usize::MAX, || item);
+        self.put_within(usize::MAX, false, || item);
     }
 
-    fn put_within(&self, most: usize, item: impl FnOnce() -> Item) -> Put {
+    /// Wakes who was left asleep.
+    pub fn ring(&self) {
+        self.lock().is_to_be_woken = false;
+        self.owner.wake();
+    }
+
+    fn put_within(&self, most: usize, quietly: bool, item: impl FnOnce() -> Item) -> Put {
         let mut state = self.lock();
         if state.closed {
             return Put::Closed;
@@ -130,6 +143,10 @@ impl Mailbox {
         state.bytes += bytes;
         state.items.push_back(item);
         self.budget.take(bytes);
+        if quietly {
+            let was_to_be = std::mem::replace(&mut state.is_to_be_woken, true);
+            return if was_to_be { Put::In } else { Put::Asleep };
+        }
         drop(state);
         self.owner.wake();
         Put::In
@@ -268,5 +285,65 @@ impl Item {
             Self::Match(_, event) => event.size + FRAME_BYTES,
             _ => 64,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use futures_util::task::{ArcWake, waker};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Bell(AtomicU32);
+
+    impl ArcWake for Bell {
+        fn wake_by_ref(bell: &Arc<Self>) {
+            bell.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn items(count: usize) -> impl Iterator<Item = Item> {
+        (0..count).map(|n| Item::Through(1, n as u64))
+    }
+
+    #[test]
+    fn who_is_left_asleep_is_rung_once() {
+        let (mailbox, bell) = (Mailbox::default(), Arc::<Bell>::default());
+        let ringer: Waker = waker(Arc::clone(&bell));
+        let rings = || bell.0.load(Ordering::Relaxed);
+        mailbox.watch(&Context::from_waker(&ringer));
+        let mut quietly = items(3).map(|item| mailbox.put_within(usize::MAX, true, || item));
+        assert_eq!(quietly.next(), Some(Put::Asleep));
+        assert!(quietly.all(|put| put == Put::In));
+        assert_eq!(rings(), 0);
+        mailbox.ring();
+        assert_eq!(rings(), 1);
+        mailbox.watch(&Context::from_waker(&ringer));
+        assert_eq!(mailbox.put_within(usize::MAX, true, || Item::Live(1)), Put::Asleep);
+        mailbox.put(Item::Live(1));
+        assert_eq!(rings(), 2, "what is not quiet wakes at once");
+    }
+
+    #[test]
+    fn what_was_taken_counts_until_it_is_flushed() {
+        let budget = Arc::new(Budget::new(1 << 20));
+        let mailbox = Mailbox::new(&budget);
+        items(4).for_each(|item| mailbox.put(item));
+        let all = budget.used();
+        assert!(all > 0);
+        let mut taken = VecDeque::new();
+        mailbox.take(usize::MAX, all / 2, &mut taken);
+        assert_eq!((taken.len(), budget.used()), (2, all));
+        mailbox.flushed();
+        assert_eq!(budget.used(), all / 2);
+        mailbox.take(1, usize::MAX, &mut taken);
+        mailbox.close();
+        assert_eq!(budget.used(), 0);
+        mailbox.put(Item::Live(1));
+        mailbox.flushed();
+        assert_eq!(budget.used(), 0, "nothing is taken in any more");
     }
 }

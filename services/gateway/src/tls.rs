@@ -7,19 +7,21 @@
 use std::fmt;
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use tgmesh_lifecycle::metrics::{Counter, Metrics};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
+use tokio::sync::Semaphore;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
+use tokio_rustls::rustls::server::{Acceptor, ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
+use tokio_rustls::rustls::{ServerConfig, ServerConnection};
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
@@ -27,13 +29,18 @@ use tokio_util::sync::CancellationToken;
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How long a client may take for its handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes that wait inside TLS for a client that takes nothing; more wait before it, where they are
+/// counted.
+const MOST_BUFFERED: usize = 16 << 10;
 /// Largest file that is read.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// Where the certificate and its key are, and what is in force.
 #[derive(Clone)]
 pub struct Tls {
-    acceptor: TlsAcceptor,
+    config: Arc<ServerConfig>,
+    /// Half of the cores.
+    turns: Arc<Semaphore>,
     held: Arc<Held>,
 }
 
@@ -105,8 +112,10 @@ impl Tls {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         // Sessions are resumed by sealed tickets, so that none is remembered here.
         config.ticketer = aws_lc_rs::Ticketer::new().map_err(|error| error.to_string())?;
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         Ok(Self {
-            acceptor: TlsAcceptor::from(Arc::new(config)),
+            config: Arc::new(config),
+            turns: Arc::new(Semaphore::new(cores.div_ceil(2))),
             held,
         })
     }
@@ -116,7 +125,19 @@ impl Tls {
     /// # Errors
     /// When the client does not speak TLS, agrees to nothing, or takes too long.
     pub async fn accept(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
-        tokio::time::timeout(HANDSHAKE_TIMEOUT, self.acceptor.accept(stream))
+        let handshake = async {
+            let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+            let handshake = {
+                // The key exchange and the signature keep a core for half a millisecond. In a storm of
+                // connections they take turns, and the clients that are there have the other cores.
+                // The semaphore is never closed.
+                let _turn = self.turns.acquire().await;
+                let bound = |connection: &mut ServerConnection| connection.set_buffer_limit(Some(MOST_BUFFERED));
+                hello.into_stream_with(Arc::clone(&self.config), bound)
+            };
+            handshake.await
+        };
+        tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake)
             .await
             .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?
     }

@@ -41,6 +41,7 @@ pub async fn follow(hub: Arc<Hub>, spans: Spans, mesh: Mesh, part: Part, until: 
     };
     tokio::select! {
         () = following => {}
+        () = hub.keep_beat() => {}
         () = until.cancelled() => {}
     }
 }
