@@ -254,10 +254,9 @@ where
             match socket.turn(seat.mailbox()).await {
                 Turn::Ordered(code) => return ordered(code),
                 Turn::Ended(error) => return meaning(error.as_ref()),
-                Turn::Inbound(Message::Ping(_) | Message::Pong(_)) | Turn::Mail | Turn::Flushed => {}
+                // The tick is the end of the time to show a token; it was shown.
+                Turn::Inbound(Message::Ping(_) | Message::Pong(_)) | Turn::Mail | Turn::Flushed | Turn::Tick => {}
                 Turn::Inbound(_) => return end(CloseCode::GoingAway, "not ready yet"),
-                // The time to show a token is over; it was shown.
-                Turn::Tick => {}
             }
         }
     };

@@ -251,11 +251,11 @@ async fn serve_mesh(
         soft.clone(),
     );
     process.tasks.spawn("watched chats", watched);
-    let (reported, metrics) = (Arc::clone(gateway), process.metrics.clone());
+    let (shared, metrics) = (Arc::clone(gateway), process.metrics.clone());
     let reporter = stats::spawn_reporter(&mesh, "gateway", &process.instance, move || {
-        let figures = &reported.figures;
-        figures.live.set(reported.hub.live() as f64);
-        figures.buffered_bytes.set(reported.registry.buffered_bytes() as f64);
+        let figures = &shared.figures;
+        figures.live.set(shared.hub.live() as f64);
+        figures.buffered_bytes.set(shared.registry.buffered_bytes() as f64);
         metrics.snapshot()
     });
     soft.cancelled().await;

@@ -276,7 +276,9 @@ impl Hub {
             self.beat.notified().await;
             tokio::time::sleep(beat::BEAT).await;
             let waiting = self.lock().beat.take();
-            waiting.iter().for_each(|mailbox| mailbox.ring());
+            for mailbox in waiting {
+                mailbox.ring();
+            }
         }
     }
 

@@ -134,7 +134,7 @@ impl Settings for Args {
         let database = faults.secret("DATABASE_URL", |url| DbConfig::parse(url.expose_secret()));
         Some(Config {
             listen: listen?,
-            tls: tls?,
+            tls,
             verifier: Verifier::new(ring?, &audience?, issuer?.as_deref()),
             origins: origins?.unwrap_or_default(),
             bounds: Bounds {
@@ -151,13 +151,13 @@ impl Settings for Args {
 }
 
 impl Args {
-    fn tls(&self, faults: &mut Faults) -> Option<Option<Tls>> {
+    /// Faults are noted, and nothing is read then.
+    fn tls(&self, faults: &mut Faults) -> Option<Tls> {
         match (&self.tls_cert, &self.tls_key) {
-            (None, None) => Some(None),
+            (None, None) => None,
             (Some(certificate), Some(key)) => Tls::read(certificate, key)
                 .map_err(|problem| faults.add("TLS_CERT", problem))
-                .ok()
-                .map(Some),
+                .ok(),
             (Some(_), None) => {
                 faults.add("TLS_KEY", "is required where TLS_CERT is set");
                 None

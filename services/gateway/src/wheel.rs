@@ -98,7 +98,7 @@ mod tests {
         wheel.turn_to(wheel.began + Duration::from_millis(300));
         assert!(mailbox.take_alarm());
         assert!(!mailbox.take_alarm());
-        wheel.turn_to(wheel.began + Duration::from_secs(60));
+        wheel.turn_to(wheel.began + Duration::from_mins(1));
         assert!(!mailbox.take_alarm());
     }
 

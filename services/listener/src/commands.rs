@@ -78,7 +78,7 @@ pub fn main(args: &Args) -> ExitCode {
 
 /// A command with all that it needs.
 enum Work {
-    Sessions(SessionWork),
+    Sessions(Box<SessionWork>),
     Backfill(backfill::Ask, NatsConfig),
 }
 
@@ -126,11 +126,11 @@ impl Work {
             }
         };
         let (sessions, nats) = places?;
-        Some(Self::Sessions(SessionWork {
+        Some(Self::Sessions(Box::new(SessionWork {
             sessions,
             nats,
             task: task?,
-        }))
+        })))
     }
 
     /// Whether all was well.

@@ -140,17 +140,17 @@ impl Fanout {
         if self == Self::SocketIo { "socket.io" } else { "bare" }
     }
 
-    fn spec(self, nats: String, port: u16, certificate: &Path) -> Result<Spec> {
+    fn spec(self, nats: &str, port: u16, certificate: &Path) -> Result<Spec> {
         let rival = |script: &str| {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/bench/rivals");
             Spec::new("node")
                 .arg(folder.join(script))
-                .env("NATS_URL", &nats)
+                .env("NATS_URL", nats)
                 .env("PORT", port.to_string())
         };
         let gateway = || -> Result<Spec> {
             Ok(Spec::new(find_binary("tgmesh-gateway")?)
-                .env("NATS_URL", &nats)
+                .env("NATS_URL", nats)
                 .env("GATEWAY_LISTEN", format!("127.0.0.1:{port}"))
                 .env("ADMIN_LISTEN", "127.0.0.1:0")
                 .env("JWT_SECRET", SECRET)
@@ -187,7 +187,7 @@ impl Servers {
         for _ in 0..count {
             let (port, url) = (free_port(), nats.url());
             let folder = certificate.path().to_owned();
-            let spec = Box::new(move || kind.spec(url.clone(), port, &folder));
+            let spec = Box::new(move || kind.spec(&url, port, &folder));
             gateways.push(Server::start(spec, port, dialer.clone()).await?);
             ports.push(port.to_string());
         }

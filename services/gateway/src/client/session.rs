@@ -312,7 +312,7 @@ impl Session {
             return Err(end(CloseCode::TooSlow, Limit::Pace.reason()));
         }
         let silence = now.saturating_duration_since(self.heard);
-        if socket.hears() && silence >= SILENCE_LIMIT {
+        if Socket::<T>::hears() && silence >= SILENCE_LIMIT {
             tracing::debug!(
                 session = self.name,
                 silence_s = silence.as_secs(),

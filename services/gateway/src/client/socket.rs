@@ -50,7 +50,7 @@ impl<T: Transport> Socket<T> {
     }
 
     /// Whether the client can be expected to say something.
-    pub fn hears(&self) -> bool {
+    pub const fn hears() -> bool {
         T::HEARS
     }
 

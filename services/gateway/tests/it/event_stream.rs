@@ -57,7 +57,8 @@ impl Events {
                     }
                 }
                 self.ready.push_back(event);
-                self.text = rest.to_owned();
+                let rest = rest.to_owned();
+                self.text = rest;
             }
         }
     }

@@ -65,7 +65,9 @@ async fn the_slowest_suffer_first_and_lose_nothing() {
     // What they did not take, the stream has kept for them.
     let first = last + 1 - EVENTS as u64;
     let all: Vec<u64> = (first..=last).collect();
-    let read = stalled.into_iter().map(async |mut socket| socket.seqs_until(last).await);
+    let read = stalled
+        .into_iter()
+        .map(async |mut socket| socket.seqs_until(last).await);
     for seqs in join_all(read).await {
         assert_eq!(seqs, all);
     }

@@ -50,7 +50,7 @@ impl Client {
                 socket.send(&subscribe).await;
                 while !reached(&self) {
                     match tokio::time::timeout(Duration::from_millis(200), socket.next()).await {
-                        Ok(Ok(frame)) => self.take(&frame).await,
+                        Ok(Ok(frame)) => self.take(&frame),
                         Ok(Err(_)) => break,
                         // Time to look at what is the last.
                         Err(_) => {}
@@ -61,7 +61,7 @@ impl Client {
         self
     }
 
-    async fn take(&mut self, frame: &Value) {
+    fn take(&mut self, frame: &Value) {
         match frame["type"].as_str() {
             Some("subscribed") => {
                 assert_ne!(frame["recovered"], json!(self.position.is_none()), "{frame}");

@@ -52,7 +52,7 @@ mod tests {
             at.push(began.elapsed().as_secs());
         }
         assert_eq!(at, [0, 0, 0, 0, 0, 1, 2, 3]);
-        pace.closed_for(Duration::from_secs(60));
+        pace.closed_for(Duration::from_mins(1));
         pace.turn().await;
         assert_eq!(began.elapsed().as_secs(), 63);
         pace.turn().await;

@@ -97,8 +97,8 @@ async fn read(
     since_s: i64,
     mut take: impl FnMut(&Delivery),
 ) -> Result<(), StreamError> {
-    let since_us = u64::try_from(since_s.saturating_sub(CLOCKS_S).saturating_mul(1_000_000)).unwrap_or(0);
-    let from = window::start_at(mesh, stream, since_us).await?;
+    let first_us = u64::try_from(since_s.saturating_sub(CLOCKS_S).saturating_mul(1_000_000)).unwrap_or(0);
+    let from = window::start_at(mesh, stream, first_us).await?;
     let mut window = window::read(mesh, stream, from, None, &[filter]).await?;
     while let Some(delivery) = window.next().await? {
         take(&delivery);

@@ -53,7 +53,8 @@ impl Past {
             let mut text = format!("message {n}");
             for _ in 0..[0, 0, 1, 2][random.random_range(0..4)] {
                 let address = address(random.random());
-                text.push_str(&format!(" {address}"));
+                text.push(' ');
+                text.push_str(&address.to_string());
                 let set = if is_wanted { &mut past.wanted } else { &mut past.others };
                 set.insert(address);
             }

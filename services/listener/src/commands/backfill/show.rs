@@ -65,7 +65,7 @@ impl Show {
             let mut text = self.back();
             for (id, kept) in orders {
                 let speed = self.speed(id, &kept.order, now);
-                let _ = write!(text, "{}\x1b[K\n", fitting(&line(id, &kept.order, speed)));
+                let _ = writeln!(text, "{}\x1b[K", fitting(&line(id, &kept.order, speed)));
             }
             self.lines = if is_over { 0 } else { orders.len() };
             out.write_all(text.as_bytes())?;
