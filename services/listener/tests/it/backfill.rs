@@ -54,7 +54,7 @@ impl Past {
             for _ in 0..[0, 0, 1, 2][random.random_range(0..4)] {
                 let address = address(random.random());
                 text.push(' ');
-                text.push_str(&address.to_string());
+                text.push_str(&address);
                 let set = if is_wanted { &mut past.wanted } else { &mut past.others };
                 set.insert(address);
             }
