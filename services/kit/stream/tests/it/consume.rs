@@ -133,16 +133,16 @@ async fn unacked(server: &Server) -> (usize, u64) {
 #[tokio::test]
 async fn a_stop_does_not_wait_until_the_stream_is_quiet() {
     let (_server, mesh) = start().await;
-    let published = Arc::new(AtomicU64::new(0));
+    let sent = Arc::new(AtomicU64::new(0));
     let publisher = Publisher::new(&mesh, Limits::default());
     let busy = tokio::spawn({
-        let (publisher, published) = (publisher.clone(), Arc::clone(&published));
+        let (publisher, sent) = (publisher.clone(), Arc::clone(&sent));
         async move {
             let mut ticks = tokio::time::interval(Duration::from_millis(10));
             loop {
                 ticks.tick().await;
-                publisher.publish(outgoing(published.load(Ordering::Relaxed))).await;
-                published.fetch_add(1, Ordering::Relaxed);
+                publisher.publish(outgoing(sent.load(Ordering::Relaxed))).await;
+                sent.fetch_add(1, Ordering::Relaxed);
             }
         }
     });
@@ -162,7 +162,7 @@ async fn a_stop_does_not_wait_until_the_stream_is_quiet() {
     assert_eq!(publisher.drain(LONG).await, 0);
     let running = run_with(&mesh, &handler, consumer());
     eventually(LONG, "nothing is left out", async || {
-        handler.done() as u64 >= published.load(Ordering::Relaxed)
+        handler.done() as u64 >= sent.load(Ordering::Relaxed)
     })
     .await;
     running.stop().await;
