@@ -89,6 +89,17 @@ impl Ordered {
         Ok(pending)
     }
 
+    /// The same of a consumer that is made anew after the last message, on whichever server.
+    pub(crate) async fn open_again(&mut self) -> Result<u64, StreamError> {
+        self.close().await;
+        self.ready().await
+    }
+
+    /// Whether the stream may have copies that are behind the others.
+    pub(crate) fn is_in_cluster(&self) -> bool {
+        self.mesh.client().server_info().cluster.is_some()
+    }
+
     /// The next message. Waits through outages; ends with an error only for what waiting cannot
     /// mend. After [`StreamError::Epoch`] it goes on from the beginning of the new epoch. Safe
     /// to cancel.
