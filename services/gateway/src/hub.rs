@@ -24,7 +24,7 @@ pub(crate) use seen::Seen;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tgmesh_proto::id::EventId;
 use tokio::sync::{Notify, watch};
@@ -272,10 +272,14 @@ impl Hub {
 
     /// Wakes in beats those who were left asleep.
     async fn keep_beat(&self) {
+        let mut rest = Duration::ZERO;
         loop {
+            let rested = tokio::time::Instant::now() + rest;
             self.beat.notified().await;
             tokio::time::sleep(beat::BEAT).await;
+            tokio::time::sleep_until(rested).await;
             let waiting = self.lock().beat.take();
+            rest = beat::rest_after(waiting.len());
             for mailbox in waiting {
                 mailbox.ring();
             }

@@ -44,7 +44,7 @@ pub async fn all(kind: Fanout, quick: bool) -> Result<Value> {
     let begun = Instant::now();
     servers.connect("all", count, false, |_| json!({})).await?;
     let connected_s = begun.elapsed().as_secs_f64();
-    let runs = rising(&mut servers, "all", count, &[20, 24, 28, 32, 36, 40, 48], 250.0, length).await?;
+    let runs = rising(&mut servers, "all", count, &[20, 24, 28, 32, 36, 40, 48, 56, 64], 250.0, length).await?;
     servers.end().await;
     Ok(json!({"clients": count, "all_connected_s": connected_s, "runs": runs}))
 }
@@ -55,7 +55,9 @@ pub async fn fan_out(kind: Fanout, quick: bool) -> Result<Value> {
     let count = 1_000;
     let mut servers = Servers::with(kind, 1).await?;
     servers.connect("all", count, false, |_| json!({})).await?;
-    let rates = [25, 50, 75, 100, 150, 200, 250, 300, 350, 400, 450, 500, 600];
+    let rates = [
+        25, 50, 75, 100, 150, 200, 250, 300, 350, 400, 450, 500, 600, 800, 1_000, 1_200, 1_400, 1_700, 2_000,
+    ];
     let runs = rising(&mut servers, "all", count, &rates, 25.0, length).await?;
     servers.end().await;
     Ok(json!({"clients": count, "runs": runs}))

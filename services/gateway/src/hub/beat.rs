@@ -9,12 +9,20 @@ use std::time::{Duration, Instant};
 
 use crate::mailbox::Mailbox;
 
-/// Time between two beats: what a frame may wait, a third of what a busy gateway may take for it.
+/// Shortest time between two beats: what a frame may wait, a third of what a busy gateway may take
+/// for it.
 pub(super) const BEAT: Duration = Duration::from_millis(8);
+/// Writes a second: a core does half as many again. The more clients there are, the longer is a beat.
+const MOST_WRITES: u32 = 100_000;
 /// Deliveries a second above which clients are woken in beats: half a core's worth of writes.
 const BUSY: f64 = 60_000.0;
 /// Time over which deliveries are counted.
 const WINDOW: Duration = Duration::from_millis(50);
+
+/// Time until the next beat behind one in which so many were woken.
+pub(super) fn rest_after(woken: usize) -> Duration {
+    Duration::from_secs(1) / MOST_WRITES * u32::try_from(woken).unwrap_or(u32::MAX)
+}
 
 /// Counts deliveries, and holds who is to be woken.
 #[derive(Debug)]
@@ -66,6 +74,12 @@ impl Beat {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_more_are_woken_the_longer_is_the_rest() {
+        assert!(rest_after(500) < BEAT);
+        assert_eq!(rest_after(10_000), Duration::from_millis(100));
+    }
 
     #[test]
     fn it_is_busy_while_much_is_delivered() {
