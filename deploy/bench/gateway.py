@@ -26,7 +26,7 @@ churn      5,000 clients that stay 5 to 60 s and come back, a minute or TGMESH_S
 
 Times are the host's wall clock: `times.published_us`, taken before an event is handed to the
 publisher, against the client's clock after the read that brought the frame. Exits 1 when a client
-lost an event or was told one twice; a figure that is missed is marked.
+lost an event or was told one twice; a figure that is missed is marked and counted.
 """
 import argparse
 import datetime
@@ -46,6 +46,17 @@ RIVALS = bench.HERE / "rivals"
 def highest(runs, most_ms):
     """The run with the most deliveries a second among those whose frames came in time."""
     return max((run["deliveries_per_s"] for run in runs if run["p99_ms"] <= most_ms), default=0)
+
+
+def grown(samples):
+    """Memory of the last quarter, of that of the second: the first is still filling."""
+    mib = [sample["mib"] for sample in samples]
+    quarter = max(len(mib) // 4, 1)
+    return sum(mib[-quarter:]) / sum(mib[quarter:2 * quarter])
+
+
+def left_open(figures):
+    return figures["when_all_left"]["files"] - figures["files_before"]
 
 
 # What is asked for: a name, its value out of the figures, and the most or least that it may be.
@@ -75,7 +86,11 @@ ASKED = {
     "idle-ws": [],
     "idle-socket.io": [],
     "restart": [("clients without all", lambda f: f["behind"], "most", 0)],
-    "churn": [("clients without all", lambda f: f["behind"], "most", 0)],
+    "churn": [
+        ("clients without all", lambda f: f["behind"], "most", 0),
+        ("memory at the end, of that after a quarter", lambda f: grown(f["samples"]), "most", 1.1),
+        ("files when all have left, more than before", lambda f: left_open(f), "most", 50),
+    ],
 }
 
 
@@ -111,13 +126,17 @@ def faults(figures):
 
 
 def tell(part, figures):
+    """Prints the figures. Returns how many hold and how many are missed."""
+    held = missed = 0
     for name, value_of, kind, bound in ASKED[part]:
         value = value_of(figures)
         holds = value <= bound if kind == "most" else value >= bound
         print(f"   {name} {value:.3f}, asked for: at {kind} {bound}{'' if holds else '  MISSED'}")
+        held, missed = held + holds, missed + (not holds)
     for name, value in figures.items():
         if name != "runs":
             print(f"   {name}: {json.dumps(value)}")
+    return held, missed
 
 
 def main():
@@ -132,6 +151,7 @@ def main():
     crowd = build()
     raise_file_limit()
     parts = {}
+    held = missed = 0
     for part in chosen:
         print(f"== {part}", flush=True)
         command = [crowd, part, *(["--quick"] if given.quick else [])]
@@ -139,7 +159,9 @@ def main():
         if run.returncode != 0:
             sys.exit(f"gateway: {part} failed with {run.returncode}")
         parts[part] = json.loads(run.stdout.splitlines()[-1])
-        tell(part, parts[part])
+        now_held, now_missed = tell(part, parts[part])
+        held, missed = held + now_held, missed + now_missed
+    print(f"{held} figures hold\n{missed} figures missed")
     if given.json:
         result = {
             "date": datetime.date.today().isoformat(), "commit": bench.commit(), "machine": bench.machine(),

@@ -76,4 +76,10 @@ counted 's/^ *Tests .* \([0-9]*\) passed.*/\1/p' 's/^ *Tests .* \([0-9]*\) faile
     'dashboard' $bootstrap/dashboard.sh test
 counted 's/^k8s-check: \([0-9]*\) passed.*/\1/p' 's/^k8s-check: .* \([0-9]*\) failed.*/\1/p' \
     'manifests' .tools/venv/bin/python -B k8s/check
+# Ten thousand descriptors and an hour: what clients that come and go leave behind.
+if [ -n "${TGMESH_SOAK:-}" ]; then
+    export TGMESH_SOAK_S="${TGMESH_SOAK_S:-3600}"
+    counted 's/^ *\([0-9]*\) figures hold.*/\1/p' 's/^ *\([0-9]*\) figures missed.*/\1/p' \
+        'crowd' python3 deploy/bench/gateway.py --only restart --only churn
+fi
 finish

@@ -144,7 +144,7 @@ async fn part<T: Transport>(gateway: &Gateway, socket: Socket<T>, gone: Gone, su
         }
         gateway.figures.closed(code);
         let reconnect = (code == CloseCode::GoingAway).then(|| ServerFrame::Reconnect {
-            after_ms: away_ms(gateway.registry.open()),
+            after_ms: away_ms(gateway.registry.told_to_end()),
         });
         socket.close(code, reason, reconnect).await;
     }

@@ -132,6 +132,8 @@ struct State {
     subjects: HashMap<Arc<str>, u32>,
     places: HashMap<Place, u32>,
     authenticated: u32,
+    /// How many there were when all were last told to end.
+    told_to_end: usize,
 }
 
 #[derive(Debug)]
@@ -201,10 +203,10 @@ impl Registry {
         })
     }
 
-    /// Connections that are open, whether or not they have shown a token.
+    /// Connections that were open when all were last told to end.
     #[must_use]
-    pub fn open(&self) -> usize {
-        self.lock().connections.len()
+    pub fn told_to_end(&self) -> usize {
+        self.lock().told_to_end
     }
 
     /// Bytes that wait for all of them together.
@@ -220,7 +222,8 @@ impl Registry {
 
     /// Tells every client's task to end with this close code.
     pub fn order_all(&self, code: CloseCode) {
-        let state = self.lock();
+        let mut state = self.lock();
+        state.told_to_end = state.connections.len();
         state
             .connections
             .values()
