@@ -185,6 +185,7 @@ mod tests {
     fn taken(sub: &Sub) -> Vec<u64> {
         let mut items = VecDeque::new();
         sub.mailbox.take(usize::MAX, usize::MAX, &mut items);
+        sub.mailbox.flushed();
         let seq = |item: Item| match item {
             Item::Match(_, event) => Some(event.seq),
             _ => None,

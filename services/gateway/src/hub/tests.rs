@@ -30,6 +30,7 @@ fn in_chat(n: u64, chat: i64) -> Arc<Event> {
 fn taken(sub: &Sub) -> Vec<Item> {
     let mut items = VecDeque::new();
     sub.mailbox.take(usize::MAX, usize::MAX, &mut items);
+    sub.mailbox.flushed();
     items.into()
 }
 
@@ -262,6 +263,7 @@ proptest! {
                 Step::Take(most) => {
                     let mut items = VecDeque::new();
                     one.mailbox.take(most, usize::MAX, &mut items);
+                    one.mailbox.flushed();
                     got.extend(seqs(items.make_contiguous()));
                 }
             }
