@@ -308,6 +308,21 @@ impl Client {
         for greeting in crowd.protocol.greetings() {
             frame::send(stream, TEXT, greeting).await?;
         }
+        if let Some(welcome) = crowd.protocol.welcome() {
+            // What comes before it breaks the connection.
+            loop {
+                while frame::head(&buffer).is_none() {
+                    if stream.read_buf(&mut buffer).await? == 0 {
+                        bail!("closed before it was let in");
+                    }
+                }
+                let (head, length, _) = frame::head(&buffer).context("a frame")?;
+                buffer.advance(head);
+                if buffer.split_to(length).starts_with(welcome) {
+                    break;
+                }
+            }
+        }
         let resume = match &self.position {
             Some((epoch, after)) => format!(r#","resume":{{"epoch":"{epoch}","after":{after}}}"#),
             None => String::new(),

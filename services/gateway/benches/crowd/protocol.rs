@@ -36,6 +36,14 @@ impl Protocol {
         }
     }
 
+    /// How the message begins that lets a client in, where there is one.
+    pub fn welcome(self) -> Option<&'static [u8]> {
+        match self {
+            Self::Bare => None,
+            Self::SocketIo => Some(b"40"),
+        }
+    }
+
     pub fn wrap(self, frame: String) -> Vec<u8> {
         match self {
             Self::Bare => frame.into_bytes(),

@@ -44,7 +44,15 @@ pub async fn all(kind: Fanout, quick: bool) -> Result<Value> {
     let begun = Instant::now();
     servers.connect("all", count, false, |_| json!({})).await?;
     let connected_s = begun.elapsed().as_secs_f64();
-    let runs = rising(&mut servers, "all", count, &[20, 24, 28, 32, 36, 40, 48, 56, 64], 250.0, length).await?;
+    let runs = rising(
+        &mut servers,
+        "all",
+        count,
+        &[20, 24, 28, 32, 36, 40, 48, 56, 64],
+        250.0,
+        length,
+    )
+    .await?;
     servers.end().await;
     Ok(json!({"clients": count, "all_connected_s": connected_s, "runs": runs}))
 }
