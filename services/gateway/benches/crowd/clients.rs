@@ -280,7 +280,9 @@ impl Client {
                     };
                     tokio::time::sleep(after).await;
                 }
-                () = stay(group.stays_ms) => {}
+                () = stay(group.stays_ms) => {
+                    self.ended_at.get_or_insert_with(Instant::now);
+                }
                 _ = drops.changed() => {
                     let (_, away) = *drops.borrow_and_update();
                     self.came_back_us = Some(u64::MAX);
