@@ -5,17 +5,27 @@ import { chainName, dayOf, milliseconds, timeOfDay, utc } from './words'
 /** A line of a list: a detection, a match, or the place where something is missing. */
 export type Row = Entry | MatchEntry | GapRow
 
+/** What a list shows of the message behind a row. */
+interface MessageRow {
+  time: string
+  /** Where it is not today. */
+  day: string | undefined
+  timeTitle: string
+  chatId: number
+  chat: string
+  senderId: number | undefined
+  sender: string | undefined
+  link: string | undefined
+  text: Part[]
+}
+
 /** What a list shows of a detection. */
-export interface DetectionRow {
+export interface DetectionRow extends MessageRow {
   kind: 'detection'
   key: number
   /** Undefined for what comes from the history. */
   seq: number | undefined
   id: string
-  time: string
-  /** Where it is not today. */
-  day: string | undefined
-  timeTitle: string
   family: string
   chain: string
   address: string
@@ -27,12 +37,6 @@ export interface DetectionRow {
   method: string
   role: string
   confidence: number
-  chatId: number
-  chat: string
-  senderId: number | undefined
-  sender: string | undefined
-  link: string | undefined
-  text: Part[]
   /** From the listener's socket to this screen; undefined for what stood in the stream before. */
   latencyMs: number | undefined
   latencyTitle: string
@@ -75,23 +79,13 @@ export class Entry {
 }
 
 /** What a list shows of a match. */
-export interface MatchRow {
-  time: string
-  /** Where it is not today. */
-  day: string | undefined
-  timeTitle: string
+export interface MatchRow extends MessageRow {
   /** What was matched, in a word or two. */
   kind: string
   title: string
   /** The rules' names, or the link's site and letters. */
   what: string
   chain: string | undefined
-  chatId: number
-  chat: string
-  senderId: number | undefined
-  sender: string | undefined
-  link: string | undefined
-  text: Part[]
 }
 
 /** A match in a list: something to know about a message that is no address. */
